@@ -1,0 +1,1 @@
+from forensiclib._columns_py import *

@@ -1,0 +1,1 @@
+"""Python twins of the compiled kernels: their specification."""

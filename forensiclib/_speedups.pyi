@@ -1,0 +1,1 @@
+from forensiclib._speedups_py import *

@@ -1,0 +1,3 @@
+"""Plain Python twins of _speedups: the same names, the specification of each."""
+
+from forensiclib._plain.lznt1 import lznt1 as lznt1

@@ -1,0 +1,1 @@
+"""Files recognised by their own structure, without a file system."""

@@ -1,0 +1,1 @@
+"""The nouns that every floor speaks. Standard library only; imports no other floor."""

@@ -1,0 +1,241 @@
+"""Declarations: what each room is, as frozen data. The catalogue and its pages are computed from these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from forensiclib.core.entry import Entry, FileSystem, Image, Volume
+from forensiclib.core.limits import Budget
+from forensiclib.core.record import Row, State
+from forensiclib.core.source import ByteSource
+
+__all__ = [
+    "Binary", "Carver", "Declaration", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
+    "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
+    "StoreFormat", "Text", "Time", "VolumeSystem",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """How a field's values look in Python and in a table; ``column`` is a Batch type."""
+
+    name: str
+    column: str
+    meaning: str
+
+
+Text = FieldType("text", "utf8", "text")
+Path = FieldType("path", "utf8", "a path as the evidence writes it")
+Sid = FieldType("sid", "utf8", "security identifier, S-1-...")
+Guid = FieldType("guid", "utf8", "GUID, lower case, without braces")
+Json = FieldType("json", "utf8", "JSON text")
+Integer = FieldType("integer", "int64", "signed 64-bit integer")
+Real = FieldType("real", "float64", "floating point number")
+Flag = FieldType("flag", "bool", "true or false")
+Binary = FieldType("binary", "binary", "bytes as stored")
+Time = FieldType("time", "timestamp", "a Timestamp; becomes an event of the timeline")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of an extractor. ``help`` is what an examiner reads: meaning, unit, zone."""
+
+    name: str
+    type: FieldType
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What every room states.
+
+    name    unique, lower case, dotted for extractors; title   one line for a person
+    refs    specifications and research the layout comes from
+    gaps    what it does not do, honestly; empty only when nothing is known to be missing
+    version raised whenever the same bytes may give other rows
+    """
+
+    name: str
+    title: str
+    refs: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Bytes that announce a format at ``offset`` from its start.
+
+    mask    same length as ``pattern``: a bit of 0 matches anything; None matches exactly
+    """
+
+    pattern: bytes
+    offset: int = 0
+    mask: bytes | None = None
+
+    def matches(self, head: bytes) -> bool:
+        """Whether ``head``, the first bytes of a source, carries it."""
+        piece = head[self.offset : self.offset + len(self.pattern)]
+        if self.mask is None or len(piece) < len(self.pattern):
+            return piece == self.pattern
+        return all(a & m == b & m for a, b, m in zip(piece, self.pattern, self.mask, strict=True))
+
+
+class OpenImage(Protocol):
+    """Opens the file at ``path`` (and its sibling segments) as an Image.
+
+    Raises NotThisFormat before anything else when the content is not the format; other
+    EvidenceErrors when it is and cannot be opened. Damage that leaves bytes readable goes to
+    ``budget.report``. ``paths`` holds more than one when the caller listed the segments.
+    """
+
+    def __call__(self, paths: Sequence[str], budget: Budget) -> Image: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFormat(Declaration):
+    """A container that holds a disk. ``signatures`` decide; ``extensions`` (lower case, with dot)
+    only order the attempts. ``catch_all`` is for raw: tried last, always says yes."""
+
+    signatures: tuple[Signature, ...] = ()
+    extensions: tuple[str, ...] = ()
+    catch_all: bool = False
+    open: OpenImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSystem(Declaration):
+    """A partition table. ``open(source, sector_size, budget)`` gives its volumes in disk order, gaps
+    as volumes of state "slack"; raises NotThisFormat. ``order``: lower is asked first (GPT before the
+    MBR that protects it)."""
+
+    order: int = 50
+    open: Callable[[ByteSource, int, Budget], list[Volume]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSystemFormat(Declaration):
+    """A file system. ``probe(source)`` is cheap and reads the superblock only; ``open(source, budget)``
+    raises NotThisFormat or another EvidenceError. ``engine`` is "native" or "tsk"."""
+
+    engine: str = "native"
+    order: int = 50
+    probe: Callable[[ByteSource], bool]
+    open: Callable[[ByteSource, Budget], FileSystem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFormat(Declaration):
+    """A database that many artifacts share. ``open(source, companions, budget)``: ``companions`` are
+    its transaction logs by lower-case suffix (".log1" ...)."""
+
+    signatures: tuple[Signature, ...] = ()
+    companions: tuple[str, ...] = ()
+    open: Callable[[ByteSource, dict[str, ByteSource], Budget], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts."""
+
+    patterns: tuple[str, ...]
+
+    def __init__(self, *patterns: str) -> None:
+        object.__setattr__(self, "patterns", patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Registry keys by hive kind ("SYSTEM", "NTUSER" ...) and path below its root, wildcards as in
+    Files but "\\"-separated; live and deleted."""
+
+    hive: str
+    patterns: tuple[str, ...]
+
+    def __init__(self, hive: str, *patterns: str) -> None:
+        object.__setattr__(self, "hive", hive)
+        object.__setattr__(self, "patterns", patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Event records by channel ("" is any) and event id (none is all)."""
+
+    channel: str = ""
+    ids: tuple[int, ...] = ()
+
+    def __init__(self, channel: str = "", *ids: int) -> None:
+        object.__setattr__(self, "channel", channel)
+        object.__setattr__(self, "ids", ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a Files extractor receives: one file, already open.
+
+    stream   its main content; path   within the volume; entry   None for a bare file
+    sibling  opens a neighbour by name in the same directory, None when there is none
+    """
+
+    stream: ByteSource
+    path: str
+    entry: Entry | None = None
+    state: State = "allocated"
+    sibling: Callable[[str], ByteSource | None] = field(default=lambda name: None)
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extractor(Declaration):
+    """An artifact. ``rows(target, budget)`` gets a Found, a registry key or an event, as ``source``
+    says, and yields Rows whose values have exactly the names in ``fields``."""
+
+    platform: str
+    source: Files | Keys | Events
+    fields: tuple[Field, ...]
+    rows: Callable[[Any, Budget], Iterator[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """What a carver's ``measure`` says of a candidate that it accepts.
+
+    length      bytes from the signature's start, derived from the format itself
+    confidence  0 to 1: 1.0 every checksum or structure to the end was verified, 0.5 the structure
+                held but its end is inferred
+    reason      one line: what was verified, what was inferred
+    extension, title  override the declaration's when the content says more (a ZIP that is a DOCX)
+    complete    False when the structure breaks off before its end
+    """
+
+    length: int
+    confidence: float
+    reason: str
+    extension: str = ""
+    title: str = ""
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carver(Declaration):
+    """A file type that can be recognised without a file system.
+
+    signatures   any of them announces a candidate; offsets are relative to the file's start
+    extension    lower case, no dot; mime   IANA type
+    measure(data, budget)   ``data`` starts at the candidate and reaches as far as a file may; returns
+                 None when it is not one. Reads little, proves progress.
+    maximum      bytes; no real file of the type is longer
+    """
+
+    extension: str
+    mime: str
+    signatures: tuple[Signature, ...]
+    measure: Callable[[ByteSource, Budget], Find | None]
+    maximum: int = 4 << 30

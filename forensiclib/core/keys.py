@@ -1,0 +1,48 @@
+"""Secrets for one run: never global, never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["Keys"]
+
+
+class Keys:
+    """Passwords, recovery keys and key files to try on locked volumes.
+
+    The values appear in no repr, str, log line, exception or case file.
+    """
+
+    __slots__ = ("_files", "_passwords", "_recovery")
+
+    def __init__(
+        self,
+        password: str | Sequence[str] = (),
+        *,
+        recovery: str | Sequence[str] = (),
+        keyfile: bytes | Sequence[bytes] = (),
+    ) -> None:
+        self._passwords = (password,) if isinstance(password, str) else tuple(password)
+        self._recovery = (recovery,) if isinstance(recovery, str) else tuple(recovery)
+        self._files = (keyfile,) if isinstance(keyfile, bytes) else tuple(keyfile)
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """In the order given."""
+        return self._passwords
+
+    @property
+    def recovery(self) -> tuple[str, ...]:
+        """Recovery keys, as printed by the system that made them."""
+        return self._recovery
+
+    @property
+    def keyfiles(self) -> tuple[bytes, ...]:
+        """Contents of key files."""
+        return self._files
+
+    def __repr__(self) -> str:
+        return (
+            f"Keys({len(self._passwords)} passwords, {len(self._recovery)} recovery keys, "
+            f"{len(self._files)} key files)"
+        )

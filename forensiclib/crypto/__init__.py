@@ -1,0 +1,1 @@
+"""Locked volumes: Volume + Keys -> Volume."""

@@ -1,0 +1,1 @@
+"""Containers: files on the host -> Image."""

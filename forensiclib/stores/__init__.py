@@ -1,0 +1,1 @@
+"""Databases that many artifacts share."""

@@ -1,0 +1,1 @@
+"""Shipped for others: contracts and the evidence builder."""
