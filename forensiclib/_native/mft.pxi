@@ -370,22 +370,24 @@ cdef void mft_attribute(
         mft_problem(&out.problems, number, 6, pos)
 
 
-cdef void mft_chain(MftOut* out, MftRecord* row, const unsigned char* p, int pos, int end, int torn, uint32_t number) noexcept nogil:
-    # The attributes of one record.
+cdef int mft_chain(MftOut* out, MftRecord* row, const unsigned char* p, int pos, int end, int torn, uint32_t number) noexcept nogil:
+    # The attributes of one record; returns where the names end: the first attribute behind them.
     cdef uint32_t kind, length
     cdef bint plain
-    cdef int content_size, here, i
+    cdef int content_size, here, i, behind = 0
     while True:
         if pos + 4 <= end and mft_u32(p + pos) == MFT_END:
-            return
+            return behind if behind else pos
         plain = pos + 16 <= end and p[pos + 8] == 0
         length = mft_u32(p + pos + 4) if pos + 16 <= end else 0
         if length < (24 if plain else 64) or length & 7 or length > <uint32_t>(end - pos):
             if torn < 1:
                 row.has |= 4
                 mft_problem(&out.problems, number, 5, pos)
-            return
+            return behind if behind else pos
         kind = mft_u32(p + pos)
+        if kind > 0x30 and not behind:
+            behind = pos
         content_size, here = 0, pos
         if plain:
             here = pos + mft_u16(p + pos + 20)
@@ -447,7 +449,7 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
         mft_problem(&out.problems, number, code, detail)
     if row.status == 1 or row.status == 2:
         end = usable if mft_u32(work + 24) > <uint32_t>usable else <int>mft_u32(work + 24)
-        mft_chain(out, &row, work, at, end, torn, <uint32_t>number)
+        at = mft_chain(out, &row, work, at, end, torn, <uint32_t>number)
         if row.kind & 2:
             mft_lost_names(work, at + 16, usable, out.total, &out.lost, &out.lost_text, out.base_lost)
     row.names = <uint16_t>(out.base_names + out.names.used // sizeof(MftName) - row.name_first)
