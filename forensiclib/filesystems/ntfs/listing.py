@@ -62,7 +62,9 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
             mft.geometry.record, mft.geometry.cluster, rows_bound, BYTES + BYTES_A_RECORD * mft.records,
         )  # fmt: skip
     except ValueError as error:
-        raise LimitExceeded("NTFS listing", None, f"more than {rows_bound} rows, or paths and runs too long for {mft.records} records") from error
+        raise LimitExceeded(
+            "NTFS listing", None, f"more than {rows_bound} rows, or paths and runs too long for {mft.records} records"
+        ) from error
     _report(mft, problems, budget)
     return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size, extensions)
 
