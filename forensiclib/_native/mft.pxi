@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
+from cpython.object cimport PyObject
 
 cdef struct MftRecord:
     uint64_t base
@@ -60,8 +62,10 @@ cdef struct MftProblem:
     uint32_t code
     uint32_t detail
 
-# A buffer that grows; ``bad`` is set when memory is out, and stays set.
+# A buffer that grows, in malloc's memory or in a bytearray (``owner``, then nothing is copied at the end);
+# ``bad`` is set when memory is out, and stays set.
 cdef struct MftGrow:
+    PyObject* owner
     unsigned char* data
     size_t used
     size_t room
@@ -75,6 +79,16 @@ cdef int64_t MFT_MAX = <int64_t>1 << 62
 cdef uint32_t MFT_END = 0xFFFFFFFFU
 
 
+cdef bint mft_resize(MftGrow* grow, size_t room) noexcept with gil:
+    # Grow the bytearray behind a buffer.
+    try:
+        PyByteArray_Resize(<object>grow.owner, room)
+    except MemoryError:
+        return False
+    grow.data, grow.room = <unsigned char*>PyByteArray_AS_STRING(<object>grow.owner), room
+    return True
+
+
 cdef inline void* mft_take(MftGrow* grow, size_t n) noexcept nogil:
     # ``n`` more bytes at the end, or NULL.
     cdef size_t room
@@ -83,11 +97,16 @@ cdef inline void* mft_take(MftGrow* grow, size_t n) noexcept nogil:
         room = grow.room * 2 if grow.room else 65536
         while room < grow.used + n:
             room *= 2
-        moved = <unsigned char*>realloc(grow.data, room)
-        if moved == NULL:
-            grow.bad = True
-            return NULL
-        grow.data, grow.room = moved, room
+        if grow.owner != NULL:
+            if not mft_resize(grow, room):
+                grow.bad = True
+                return NULL
+        else:
+            moved = <unsigned char*>realloc(grow.data, room)
+            if moved == NULL:
+                grow.bad = True
+                return NULL
+            grow.data, grow.room = moved, room
     grow.used += n
     return grow.data + grow.used - n
 

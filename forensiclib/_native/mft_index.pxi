@@ -115,6 +115,8 @@ cdef struct MftKnown:
     size_t named
     size_t mask
     bint extended
+    size_t blind_mask
+    unsigned char* hit
     uint32_t* by_name
     uint32_t* by_file
 
@@ -142,27 +144,40 @@ cdef bint mft_in_record(const MftKnown* k, const MftName* name, const unsigned c
     return False
 
 
-cdef bint mft_anywhere(const MftKnown* k, const MftName* name, const unsigned char* text) noexcept nogil:
-    # Whether any record has this parent and name.
-    cdef size_t at = mft_hash(name.parent, 0, text + name.text, name.length) & k.mask
-    while k.by_name[at]:
-        if mft_same_name(k.names + (k.by_name[at] - 1), k.text, name, text):
-            return True
-        at = (at + 1) & k.mask
-    return False
+cdef uint32_t mft_slot(const MftKnown* k, const MftName* name, const unsigned char* text, const MftName* found, const unsigned char* words) noexcept nogil:
+    # Where in by_name a name without reference is, or would be.
+    cdef size_t at = mft_hash(name.parent, 0, text + name.text, name.length) & k.blind_mask
+    while k.by_name[at] and not mft_same_name(found + (k.by_name[at] - 1), words, name, text):
+        at = (at + 1) & k.blind_mask
+    return <uint32_t>at
 
 
-cdef void mft_remember(MftKnown* k, uint32_t* table, bint by_file) noexcept nogil:
-    # Names by hash, equal ones once.
+cdef void mft_anywhere(MftKnown* k, const MftName* found, size_t count, const unsigned char* words) noexcept nogil:
+    # Names without reference into by_name; hit says for each slot whether any record has this parent and name.
+    cdef size_t i
+    cdef uint32_t at
+    for i in range(count):
+        if not found[i].known:
+            at = mft_slot(k, found + i, words, found, words)
+            if not k.by_name[at]:
+                k.by_name[at] = <uint32_t>(i + 1)
+    for i in range(k.named):
+        at = mft_slot(k, k.names + i, k.text, found, words)
+        if k.by_name[at]:
+            k.hit[at] = 1
+
+
+cdef void mft_remember(MftKnown* k, uint32_t* table) noexcept nogil:
+    # Names by hash of file and name, equal ones once.
     cdef size_t i, at
     cdef const MftName* name
     cdef const MftName* other
     for i in range(k.named):
         name = k.names + i
-        at = mft_hash(name.parent, <uint64_t>k.owner[name.record] + 1 if by_file else 0, k.text + name.text, name.length) & k.mask
+        at = mft_hash(name.parent, <uint64_t>k.owner[name.record] + 1, k.text + name.text, name.length) & k.mask
         while table[at]:
             other = k.names + (table[at] - 1)
-            if mft_same_name(other, k.text, name, k.text) and (not by_file or k.owner[other.record] == k.owner[name.record]):
+            if mft_same_name(other, k.text, name, k.text) and k.owner[other.record] == k.owner[name.record]:
                 break
             at = (at + 1) & k.mask
         if not table[at]:
@@ -177,10 +192,13 @@ cdef void mft_unknown(MftKnown* k, const MftName* found, size_t count, const uns
     cdef bint skip
     for i in range(count):
         name = found + i
-        if mft_in_record(k, name, text) if name.known else mft_anywhere(k, name, text):
+        if name.known:
+            skip = mft_in_record(k, name, text)
+        else:
+            skip = k.hit[mft_slot(k, name, text, found, text)] != 0
+        if skip:
             continue
         at = mft_hash(mft_mix(name.parent, name.size), mft_mix(name.times[0], name.times[1] ^ name.times[2]), text + name.text, name.length) & mask
-        skip = False
         while seen[at] and not skip:
             skip = mft_same_lost(found + (seen[at] - 1), name, text)
             at = (at + 1) & mask
@@ -202,7 +220,8 @@ def mft_lost(
     cdef uint32_t* seen = NULL
     cdef const MftName* found = NULL
     cdef const unsigned char* words = NULL
-    cdef bint blind = False, sound = True
+    cdef size_t blind = 0, small = 16
+    cdef bint sound = True
     cdef MftGrow out
     memset(&out, 0, sizeof(MftGrow))
     memset(&k, 0, sizeof(MftKnown))
@@ -227,29 +246,33 @@ def mft_lost(
         for i in range(k.named):
             sound = sound and k.names[i].record < k.n and k.names[i].text <= end and k.names[i].length <= end - k.names[i].text
         for i in range(count):
-            blind = blind or not found[i].known
+            blind += not found[i].known
             sound = sound and found[i].text <= lost_end and found[i].length <= lost_end - found[i].text
             sound = sound and (not found[i].known or found[i].record < k.n)
     if not sound:
         raise ValueError("offsets")
     while size < 2 * (k.named + count):
         size *= 2
-    k.mask = size - 1
+    while small < 4 * blind:
+        small *= 2
+    k.mask, k.blind_mask = size - 1, small - 1
     try:
         seen = <uint32_t*>calloc(size, 4)
-        k.by_name = <uint32_t*>calloc(size if blind else 1, 4)
+        k.by_name = <uint32_t*>calloc(small, 4)
+        k.hit = <unsigned char*>calloc(small, 1)
         k.by_file = <uint32_t*>calloc(size if k.extended else 1, 4)
-        if seen == NULL or k.by_name == NULL or k.by_file == NULL:
+        if seen == NULL or k.by_name == NULL or k.hit == NULL or k.by_file == NULL:
             raise MemoryError("NTFS names")
         with nogil:
             if blind:
-                mft_remember(&k, k.by_name, False)
+                mft_anywhere(&k, found, count, words)
             if k.extended:
-                mft_remember(&k, k.by_file, True)
+                mft_remember(&k, k.by_file)
             mft_unknown(&k, found, count, words, seen, k.mask, &out)
         return mft_bytes(&out)
     finally:
         free(k.by_name)
+        free(k.hit)
         free(k.by_file)
         free(seen)
         free(out.data)

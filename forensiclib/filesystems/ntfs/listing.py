@@ -35,12 +35,10 @@ BYTES, BYTES_A_RECORD = 256 << 20, 1024
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """batch   the table; files   rows before the stale names; extensions   base record to its extension records;
-    findings   what was wrong on the way."""
+    """batch   the table; files   rows before the stale names."""
 
     batch: Batch
     files: int
-    extensions: dict[int, list[int]]
 
 
 def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
@@ -63,10 +61,10 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
         )  # fmt: skip
     except ValueError as error:
         raise LimitExceeded(
-            "NTFS listing", None, f"more than {rows_bound} rows, or paths and runs too long for {mft.records} records"
+            "NTFS listing", None, f"too many rows or too long paths for {mft.records} records"
         ) from error
     _report(mft, problems, budget)
-    return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size, extensions)
+    return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size)
 
 
 def _scan(mft: Mft, budget: Budget) -> list[bytes]:
@@ -118,7 +116,6 @@ def _extensions(owners: bytes) -> dict[int, list[int]]:
 
 def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, budget: Budget) -> None:
     """Attribute lists against the extension records that name this base: what is missing is a finding."""
-    listed_at = kernels.MFT_RECORD.size
     for number in _with_list(records):
         budget.item()
         record = mft.record(number)
@@ -127,7 +124,7 @@ def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, bud
         there = set(extensions.get(number, ()))
         missing = sorted({r & REFERENCE for r in mft.listed(record)} - there)
         if missing:
-            spans = mft.source.trace(number * mft.geometry.record, listed_at)
+            spans = mft.source.trace(number * mft.geometry.record, mft.geometry.record)
             what = "NTFS attribute list: extension records that do not name this base"
             budget.report(
                 Finding("Corrupt", what, f"file record {number} lists {missing[:8]}", "$MFT", budget.room, spans[0] if spans else None)
