@@ -12,6 +12,7 @@ from typing import Any
 from forensiclib.api.carving import carve, zones
 from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, TIMELINE_SCHEMA, CaseFolder, environment
 from forensiclib.api.extracting import plan, run_extract
+from forensiclib.api.gallery import PICTURES, gallery
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
 from forensiclib.api.recovering import FileDigest, hash_units, run_hash
 from forensiclib.api.run import Run
@@ -22,6 +23,7 @@ from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
 from forensiclib.core.record import Record
 from forensiclib.tables.parquet import ParquetTable
+from forensiclib.tables.report import write_report
 
 __all__ = ["Case", "examine"]
 
@@ -70,6 +72,10 @@ class _Examination:
         self.known: dict[str, str] = {}
         self.listing: list[tuple[OpenVolume, Batch]] = []
         self.case = Case(folder.path, None)
+        self.carved_pictures: list[tuple[Path, str]] = []
+        self.carved_at: list[tuple[int, int]] = []
+        self.pictures: list[dict[str, Any]] = []
+        self.picture_totals: dict[str, int] = {}
 
     def work(self, extractors: Sequence[str], verify: bool, carving: bool) -> Case:
         folder, run, image = self.folder, self.run, self.image
@@ -90,6 +96,7 @@ class _Examination:
         else:
             for zone in zones(run, image, False, self.engine):
                 run.ledger.skipped("carving", zone.size, "the caller asked for none", f"volume {zone.volume.name}")
+        self._gallery()
         self._close(extractors)
         return self.case
 
@@ -173,6 +180,9 @@ class _Examination:
         with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:
             for hit in carve(self.run, self.image, to=self.folder.carved, known=self.known, engine=self.engine):
                 find = hit.find
+                self.carved_at.append((hit.start, hit.length))
+                if hit.written and hit.extension in PICTURES:
+                    self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
                 table.add(
                     {
                         "volume": hit.volume,
@@ -193,6 +203,26 @@ class _Examination:
         for zone in zones(self.run, self.image, False, self.engine):
             self.run.ledger.examined(f"carving: {zone.why}", zone.size, f"volume {zone.volume.name}")
         self.folder.audit("carved", finds=table.count)
+
+    def _gallery(self) -> None:
+        for item in gallery(self.run, self.listing, self.carved_pictures, self.engine):
+            if "totals" in item:
+                self.picture_totals = item["totals"]
+            else:
+                self.pictures.append(item)
+
+    def _map(self) -> list[dict[str, float]]:
+        """The media in MAP equal columns: the share in use, and whether something was carved there."""
+        size = max(1, self.image.size)
+        free = [0.0] * MAP
+        for volume, _ in self.listing:
+            for start, length in volume.filesystem(self.engine).unallocated():
+                _spread(free, (volume.start + start) * MAP / size, length * MAP / size)
+        for volume in self.image.volumes():
+            if volume.state == "slack":
+                _spread(free, volume.start * MAP / size, volume.size * MAP / size)
+        carved = {at * MAP // size for at, _ in self.carved_at}
+        return [{"used": round(max(0.0, 1 - f), 3), "carved": i in carved} for i, f in enumerate(free)]
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -216,8 +246,9 @@ class _Examination:
         self.case.counts["findings"] = table.count
         folder.json("ledger.json", run.ledger.rows())
         folder.json("case.json", self._summary(patterns))
-        _report(folder, self)
-        folder.audit("closed", counts=self.case.counts)
+        folder.audit("closing", counts=self.case.counts)
+        write_report(folder.path, self.pictures, self.picture_totals)
+        folder.audit("closed")
 
     def _summary(self, patterns: Sequence[str]) -> dict[str, Any]:
         image, result = self.image, self.case.verification
@@ -243,6 +274,7 @@ class _Examination:
                 }
                 for v in image.volumes()
             ],
+            "map": self._map(),
             "extractors": {e.name: e.version for e in self.run.catalog.extractors(*patterns)},
             "counts": dict(sorted(self.case.counts.items())),
         }  # fmt: skip
@@ -252,6 +284,20 @@ class _Examination:
             return None
         fs = volume.filesystem(self.engine)
         return {"format": fs.format, "label": fs.label, "serial": fs.serial, "block_size": fs.block_size}
+
+
+MAP = 500
+"""Columns of the disk map."""
+
+
+def _spread(bins: list[float], start: float, length: float) -> None:
+    """Add a range, in units of bins, to the bins that it covers."""
+    end = min(start + length, len(bins))
+    while start < end:
+        i = int(start)
+        step = min(end, i + 1) - start
+        bins[i] += step
+        start = i + 1 if step > 0 else end
 
 
 def _schema(extractor: Extractor) -> tuple[tuple[str, str], ...]:
@@ -308,9 +354,3 @@ def _select(table: Batch, schema: Sequence[tuple[str, str]]) -> Batch:
             column = Column(name, kind, array("q", bytes(8 * table.length)), None, empty)
         columns.append(column)
     return Batch(table.length, tuple(columns))
-
-
-def _report(folder: CaseFolder, job: _Examination) -> None:
-    from forensiclib.tables.report import write_report
-
-    write_report(folder.path)
