@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
@@ -24,28 +25,35 @@ except ImportError as _why:
 
     WHICH = f"python ({_why})"
 
-_decompress: Callable[[bytes | memoryview, int, int], bytes]
-_damage: type[Exception]
+_engine: Callable[[int], Any]
+_damage: Any
 try:
     # isal inflates 1.6 to 2.3 times as fast as zlib and releases the GIL (docs/dependencies.md).
     import isal.isal_zlib as _isal
 
-    _decompress, _damage, INFLATE = _isal.decompress, _isal.IsalError, "isal"
+    _engine, _damage, INFLATE = _isal.decompressobj, _isal.IsalError, "isal"
 except ImportError:
     import zlib as _zlib
 
-    _decompress, _damage, INFLATE = _zlib.decompress, _zlib.error, "zlib"
+    _engine, _damage, INFLATE = _zlib.decompressobj, _zlib.error, "zlib"
 
 
 def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes:
     """One deflate stream (zlib header and Adler-32 checked unless ``raw``) -> its bytes.
 
-    ``size`` is the expected output; more than that is an error. Raises ValueError on damage.
+    ``size`` is the expected output and the memory taken for it, whatever the stream holds; more
+    than that is an error, and so is a stream that breaks off. Bytes behind the stream are ignored.
+    Raises ValueError on damage.
     """
+    engine = _engine(-15 if raw else 15)
     try:
-        out = _decompress(data, -15 if raw else 15, size)
+        out: bytes = engine.decompress(data, max(size, 1))
+        # With the output full the trailer may still be unread.
+        more = b"" if engine.eof else engine.decompress(engine.unconsumed_tail, 1)
     except _damage as error:
         raise ValueError(str(error)) from error
-    if len(out) > size:
-        raise ValueError(f"{len(out)} bytes where {size} were expected")
+    if more or len(out) > size:
+        raise ValueError(f"more than the {size} bytes that were expected")
+    if not engine.eof:
+        raise ValueError("the stream breaks off")
     return out
