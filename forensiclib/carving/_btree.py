@@ -36,9 +36,10 @@ def is_page(raw: bytes, at: int, usable: int) -> bool:
     """Whether a b-tree page header that holds together is at ``at``."""
     if len(raw) < at + BTREE.size or raw[at] not in _TYPES:
         return False
-    _type, freeblock, cells, content, fragmented, _right = BTREE.unpack(raw, at)
+    freeblock, cells, content = (int(value) for value in BTREE.unpack(raw, at)[1:4])
+    content = content or 65_536
     pointers = at + (8 if raw[at] & 8 else 12) + 2 * cells
-    return pointers <= (content or 65_536) <= max(usable, 65_536 if not content else 0) and freeblock < usable and fragmented <= 60 + 195
+    return pointers <= content and (content <= usable or usable == content == 65_536) and freeblock < usable
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:

@@ -75,7 +75,9 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     length = _HEADER + (slots + spare) * _CHUNK
     found = f"{good} of {slots} chunks with a good header checksum, {stated} stated" + (f", {spare} empty behind them" if spare else "")
     if slots < stated:
-        return Find(length, 0.6, found, complete=False)
+        end = _HEADER + stated * _CHUNK
+        blank = same_byte(window.source, length, end, budget)
+        return Find(end if blank else length, 0.6, found + (", zeros up to the stated end" if blank else ""), complete=False)
     if bad or good < slots or not sealed:
         return Find(length, 0.7, found + ("" if sealed else ", file header checksum wrong"))
     return Find(length, 0.9 if spare or slots > stated else 1.0, found)

@@ -25,35 +25,46 @@ def _checksum(raw: bytes) -> int:
     return {0: 1, 0xFFFFFFFF: 0xFFFFFFFE}.get(value, value)
 
 
-def _bins(window: Window, size: int, budget: Budget) -> int:
-    """How far the chain of hive bins holds, from the first bin, at most ``size`` bytes."""
-    at = 0
-    while at < size:
+def _bin(window: Window, at: int, size: int) -> int:
+    """Length of the hive bin at ``at`` (from the first bin), 0 when none is there."""
+    raw = window.at(_BINS + at, BIN.size)
+    if len(raw) < BIN.size:
+        return 0
+    signature, offset, length, *_rest = BIN.unpack(raw)
+    good = signature == b"hbin" and offset == at and length and length % 4096 == 0 and at + length <= size
+    return int(length) if good and _BINS + at + length <= window.size else 0
+
+
+def _bins(window: Window, size: int, budget: Budget) -> tuple[int, int]:
+    """(how far the hive bins reach, bytes among them that are in none). The walk resumes at the next
+    page that says it is the bin of its own offset."""
+    at = reach = spoiled = 0
+    while at < size and _BINS + at < window.size:
         budget.item()
-        raw = window.at(_BINS + at, BIN.size)
-        if len(raw) < BIN.size:
+        length = _bin(window, at, size)
+        if length:
+            spoiled += at - reach
+            reach = at + length
+        elif not reach:
             break
-        signature, offset, length, *_rest = BIN.unpack(raw)
-        if signature != b"hbin" or offset != at or not length or length % 4096 or at + length > size:
-            break
-        if _BINS + at + length > window.size:
-            break
-        at += length
-    return at
+        at += length or 4096
+    return reach, spoiled
 
 
 def _hive(window: Window, head: dict[str, int], sealed: bool, budget: Budget) -> Find | None:
     size = head["bins_size"]
     if not size or size % 4096 or size > 0x7FFF_F000:
         return None
-    held = _bins(window, size, budget)
+    held, spoiled = _bins(window, size, budget)
     if not held:
         return None
     dirty = "" if head["sequence1"] == head["sequence2"] else "; not cleanly closed"
+    if spoiled:
+        dirty += f"; {spoiled} bytes between bins are in none"
     if held < size:
         return Find(_BINS + held, 0.6, f"hive bins for {held} of {size} bytes{dirty}", complete=False)
-    if not sealed:
-        return Find(_BINS + size, 0.8, f"all hive bins, base block checksum wrong{dirty}")
+    if not sealed or spoiled:
+        return Find(_BINS + size, 0.6 if spoiled else 0.8, f"hive bins to the end{'' if sealed else '; base block checksum wrong'}{dirty}")
     return Find(_BINS + size, 1.0, f"base block checksum and all hive bins{dirty}")
 
 
@@ -83,7 +94,8 @@ def _old_log(window: Window, head: dict[str, int], budget: Budget) -> Find | Non
     start = -(-(_SECTOR + 4 + len(vector)) // _SECTOR) * _SECTOR
     end = start + dirty * _SECTOR
     whole = end <= window.size
-    return Find(min(end, window.size), 0.7, f"{dirty} dirty sectors", "log", "Registry transaction log", complete=whole)
+    why = f"{dirty} sectors in the dirty vector, not checked"
+    return Find(min(end, window.size), 0.5, why, "log", "Registry transaction log", complete=whole)
 
 
 def _measure(data: ByteSource, budget: Budget) -> Find | None:

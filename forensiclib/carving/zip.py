@@ -18,6 +18,7 @@ _METHODS = frozenset({*range(11), 12, 14, 16, 18, 19, 20, *range(93, 100)})
 _NAMES_KEPT = 10_000
 _CRC_CHECKED = 64 << 20
 _SEARCHED = 1 << 30
+_UNSTATED = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _APK_BLOCK = b"APK Sig Block 42"
 
 _MIME = (
@@ -159,8 +160,11 @@ def _end_of(window: Window, member: _Member, budget: Budget) -> int | None:
     """Offset behind the member and its descriptor, None when that cannot be found."""
     if not member.flags & 8:
         return member.data + member.packed
-    if member.packed:
-        return _descriptor(window, member.data + member.packed, member.packed, member.zip64)
+    if member.packed not in _UNSTATED:
+        end = member.data + member.packed
+        if window.at(end, 4) in (b"PK\3\4", b"PK\1\2"):  # sizes filled in later, the flag left, no descriptor
+            return end
+        return _descriptor(window, end, member.packed, member.zip64)
     if member.method == 8 and not member.flags & 1:
         stream = inflate(window.source, member.data, budget)
         if not stream.whole:
