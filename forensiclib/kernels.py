@@ -16,11 +16,15 @@ try:
         raise ImportError("FORENSICLIB_PURE=1")
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import lznt1 as lznt1
+    from forensiclib._speedups import lzxpress as lzxpress
+    from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
 
     WHICH = "compiled"
 except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import lznt1 as lznt1
+    from forensiclib._speedups_py import lzxpress as lzxpress
+    from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
 
     WHICH = f"python ({_why})"
 
