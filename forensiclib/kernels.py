@@ -20,6 +20,8 @@ try:
     from forensiclib._speedups import lznt1 as lznt1
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_compile as scan_compile
+    from forensiclib._speedups import lzxpress as lzxpress
+    from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
 
     WHICH = "compiled"
 except ImportError as _why:
@@ -28,6 +30,8 @@ except ImportError as _why:
     from forensiclib._speedups_py import lznt1 as lznt1
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile
+    from forensiclib._speedups_py import lzxpress as lzxpress
+    from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
 
     WHICH = f"python ({_why})"
 
