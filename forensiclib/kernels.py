@@ -18,20 +18,20 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import lznt1 as lznt1
-    from forensiclib._speedups import scan as scan
-    from forensiclib._speedups import scan_compile as scan_compile
     from forensiclib._speedups import lzxpress as lzxpress
     from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups import scan as scan
+    from forensiclib._speedups import scan_compile as scan_compile
 
     WHICH = "compiled"
 except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import lznt1 as lznt1
-    from forensiclib._speedups_py import scan as scan
-    from forensiclib._speedups_py import scan_compile as scan_compile
     from forensiclib._speedups_py import lzxpress as lzxpress
     from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups_py import scan as scan
+    from forensiclib._speedups_py import scan_compile as scan_compile
 
     WHICH = f"python ({_why})"
 

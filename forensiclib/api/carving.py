@@ -10,10 +10,11 @@ from pathlib import Path
 
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
+from forensiclib.api.units import Place, VolumeSource
 from forensiclib.carving.engine import carve as carve_source
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.errors import EvidenceError, UsageError
-from forensiclib.core.source import ByteSource, SliceSource, fill_bad
+from forensiclib.core.source import ByteSource, fill_bad
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
 
@@ -118,13 +119,13 @@ def carve(
 def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, known: dict[str, str]) -> Iterator[CarvedFile]:
     volume = zone.volume
     budget = run.budget("carve", f"volume {volume.name}")
-    source = fill_bad(volume, budget.report)
+    source = VolumeSource(Place.of(volume, "native"))
 
     def progress(done: int, total: int) -> None:
         run.progress(f"carve volume {volume.name}", done, total)
 
-    for hit in carve_source(source, carvers, budget=budget, ranges=zone.ranges, threads=run.threads, progress=progress):
-        content = SliceSource(source, hit.offset, hit.length)
+    for hit in carve_source(source, carvers, budget=budget, ranges=zone.ranges, executor=run.executor, progress=progress):
+        content = fill_bad(hit.open(source), budget.report)
         start = volume.start + hit.offset
         extension = hit.find.extension or hit.carver.extension
         written = f"{extension}/{start:012x}.{extension}" if to is not None else ""

@@ -333,8 +333,8 @@ def _texts(name: str, values: Sequence[str]) -> Column:
 
 
 def _with_digests(volume: str, table: Batch, digests: dict[tuple[str, int, int, str, str], FileDigest]) -> Batch:
-    get = [table.column(n).getter() for n in ("id", "sequence", "path", "stream")]
-    found = [digests.get((volume, *(g(i) for g in get))) for i in range(table.length)]  # type: ignore[arg-type]
+    keys = zip(*(table.list(n) for n in ("id", "sequence", "path", "stream")), strict=True)
+    found = [digests.get((volume, *key)) for key in keys]
     sums = [dict(d.digests) if d else {} for d in found]
     return table.with_columns(
         _texts("volume", [volume] * table.length),

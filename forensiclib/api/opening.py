@@ -47,13 +47,18 @@ class Verification:
 
 
 class OpenVolume(Volume):
-    """A volume that can open its file system. ``name`` is what paths start with ("2" in "2:/Windows")."""
+    """A volume that can open its file system. ``name`` is what paths start with ("2" in "2:/Windows").
 
-    __slots__ = ("_systems", "image", "run")
+    Reading it goes on past damage: an unreadable grain reads as zero and is a finding of the Run.
+    ``strict`` is the same bytes with damage raised.
+    """
+
+    __slots__ = ("_systems", "image", "run", "strict")
 
     def __init__(self, image: OpenImage, volume: Volume, run: Run) -> None:
+        self.strict = volume.data
         super().__init__(
-            volume.data,
+            fill_bad(volume.data, lambda e: image.run.budget("read").report(e, image.name), image.sector_size),
             index=volume.index,
             start=volume.start,
             scheme=volume.scheme,
@@ -154,21 +159,21 @@ class OpenImage(Image):
         if keys is not None:
             self.run.keys = keys
         if self._volumes is None:
-            # Past damage the job goes on, and every unreadable grain is a finding.
-            source = fill_bad(self.data, lambda e: self.run.budget("image").report(e, self.name), self.sector_size)
-            self._volumes = [OpenVolume(self, v, self.run) for v in self._table(source)]
+            self._volumes = [OpenVolume(self, v, self.run) for v in self._table()]
         return self._volumes
 
-    def _table(self, source: ByteSource) -> list[Volume]:
+    def _table(self) -> list[Volume]:
         for system in self.run.catalog.volumes:
             budget = self.run.budget(system.name, self.name)
-            try:
-                return system.open(source, self.sector_size, budget)
-            except NotThisFormat:
-                continue
-            except EvidenceError as error:
-                budget.report(error)
-        return [Volume(source, index=0, start=0, scheme="none", kind="whole image")]
+            for source in (self.data, fill_bad(self.data, budget.report, self.sector_size)):
+                try:
+                    return system.open(source, self.sector_size, budget)
+                except NotThisFormat:
+                    break
+                except EvidenceError as error:
+                    if source is not self.data:
+                        budget.report(error)
+        return [Volume(self.data, index=0, start=0, scheme="none", kind="whole image")]
 
     def volume(self, name: str) -> OpenVolume:
         """The volume of that name ("2"); UsageError when there is none."""

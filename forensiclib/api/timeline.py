@@ -33,7 +33,7 @@ def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any
             "start": start + runs[0] if runs and runs[0] >= 0 else None,
             "description": f"{get['size'](i)} bytes",
         }
-        seen = {}
+        seen: dict[str, int] = {}
         for name in names:
             when = get[name](i)
             if when is None or seen.get(name.removeprefix("fn_")) == when:

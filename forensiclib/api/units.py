@@ -15,8 +15,9 @@ from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Limits
 from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource
+from forensiclib.core.span import Span
 
-__all__ = ["FileRef", "Place", "UnitResult", "run_unit"]
+__all__ = ["FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
 
 T = TypeVar("T")
 
@@ -75,6 +76,26 @@ class Place:
 def _reopened(place: Place) -> OpenImage:
     run = Run(limits=place.limits, keys=place.keys, isolate=place.isolate)
     return open_image(place.paths, run=run, format=place.format)
+
+
+class VolumeSource(ByteSource):
+    """A volume's bytes, damage raised, that a worker process can reopen."""
+
+    __slots__ = ("_place", "_source", "size")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._source = place.target().strict
+        self.size = self._source.size
+
+    def read_into(self, offset: int, buffer: bytearray | memoryview) -> int:
+        return self._source.read_into(offset, buffer)
+
+    def trace(self, offset: int, n: int) -> tuple[Span, ...]:
+        return self._source.trace(offset, n)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VolumeSource, (self._place,)
 
 
 @dataclass(slots=True)

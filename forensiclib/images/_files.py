@@ -31,7 +31,7 @@ def expand(paths: Sequence[str]) -> list[str]:
         if os.path.exists(path) or not glob.has_magic(path):
             out.append(path)
             continue
-        found = sorted(glob.glob(path))  # noqa: PTH207
+        found = sorted(glob.glob(path))
         if not found:
             raise UsageError(f"no file matches {path}")
         out += found

@@ -61,7 +61,9 @@ def read_link(source: ByteSource, budget: Budget, *, alone: bool = True) -> Link
     at = _strings(data, at, head.flags, facts, budget)
     at = _blocks(data, at, facts, budget)
     if alone and at < len(data):
-        budget.report(Finding.note("data behind the shell link", f"{len(data) - at} bytes at {at}", "", source.trace(at, len(data) - at)[0]))
+        budget.report(
+            Finding.note("data behind the shell link", f"{len(data) - at} bytes at {at}", "", source.trace(at, len(data) - at)[0])
+        )
     return Link(head, at, items, facts)
 
 

@@ -11,7 +11,6 @@ from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupport
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row
-from forensiclib.core.source import ByteSource
 from forensiclib.core.text import c_string, utf16
 from forensiclib.core.time import Timestamp
 from forensiclib.formats import recyclebin as fmt
