@@ -22,6 +22,7 @@ from forensiclib.core.declare import Extractor
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
 from forensiclib.core.record import Record
+from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
 from forensiclib.tables.report import write_report
 
@@ -247,6 +248,7 @@ class _Examination:
         folder.json("ledger.json", run.ledger.rows())
         folder.json("case.json", self._summary(patterns))
         folder.audit("closing", counts=self.case.counts)
+        write_case_uco(folder.path)
         write_report(folder.path, self.pictures, self.picture_totals)
         folder.audit("closed")
 
