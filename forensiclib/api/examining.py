@@ -22,6 +22,7 @@ from forensiclib.core.declare import Extractor
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
 from forensiclib.core.record import Record
+from forensiclib.core.time import Timestamp
 from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
 from forensiclib.tables.report import write_report
@@ -30,9 +31,10 @@ __all__ = ["Case", "examine"]
 
 ORIGIN: tuple[tuple[str, str], ...] = (
     ("state", "utf8"), ("path", "utf8"), ("root", "utf8"), ("span_start", "list_int64"), ("span_length", "list_int64"),
-    ("via", "utf8"), ("layers", "utf8"), ("version", "int64"),
+    ("via", "utf8"), ("layers", "utf8"), ("version", "int64"), ("local_times", "utf8"),
 )  # fmt: skip
-"""Columns behind the fields of every artifact table."""
+"""Columns behind the fields of every artifact table. local_times: names of the row's times that are a
+wall clock, not UTC."""
 
 
 @dataclass(slots=True)
@@ -166,6 +168,7 @@ class _Examination:
             for done, result in enumerate(run.map(run_extract, units, window=8), 1):
                 self._findings(result.findings)
                 for record in result.values:
+                    self._check_times(record)
                     tables[record.name].add(_artifact_row(chosen[record.name], record))
                     for event in record_events(chosen[record.name], record):
                         events.add(event)
@@ -176,6 +179,13 @@ class _Examination:
         for name, table in tables.items():
             self.case.counts[f"artifacts/{name}"] = table.count
         self.folder.audit("extracted", units=len(units), rows={n: t.count for n, t in tables.items()})
+
+    def _check_times(self, record: Record) -> None:
+        for name, value in record.values.items():
+            if isinstance(value, Timestamp) and value.ns is not None and value.int64 is None:
+                span = record.spans[0] if record.spans else None
+                what = f"{record.name}.{name}"
+                self.run.report(Finding.note(what, f"{value.iso()} (raw {value.raw}) does not fit a table", record.path, span))
 
     def _carve(self) -> None:
         with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:
@@ -319,6 +329,7 @@ def _artifact_row(extractor: Extractor, record: Record) -> dict[str, Any]:
         "via": "+".join(spans[0].via) if spans else "",
         "layers": "/".join(record.layers),
         "version": record.version,
+        "local_times": ",".join(n for n, v in record.values.items() if isinstance(v, Timestamp) and v.zone != "utc"),
     }
     own = {f.name for f in extractor.fields}
     return dict(record.values) | {f"origin_{n}" if n in own else n: v for n, v in origin.items()}

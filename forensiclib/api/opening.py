@@ -36,7 +36,7 @@ class Verification:
     """
 
     def __init__(self, stored: dict[str, str], result: Digests) -> None:
-        self.stored, self.computed = stored, dict(result.hex)
+        self.stored, self.computed = stored, dict(result.values)
         self.bad: tuple[Span, ...] = tuple(result.bad)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())

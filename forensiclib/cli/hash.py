@@ -27,7 +27,7 @@ def command(
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
         if not files:
             result = digest(image, names, budget=run.budget("hash"), threads=jobs, progress=lambda d, t: run.progress("hash", d, t))
-            emit({"name": image.name, "size": result.size, **result.hex}, "\n".join(f"{v}  {n}" for n, v in result.hex.items()), json)
+            emit({"name": image.name, "size": result.size, **result.values}, "\n".join(f"{v}  {n}" for n, v in result.values.items()), json)
             return
         for volume, table in image.listing():
             for unit in run.map(run_hash, list(hash_units(volume, table, "native", algorithms=names))):

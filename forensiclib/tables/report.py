@@ -14,6 +14,7 @@ from typing import Any
 
 from forensiclib.core.errors import MissingSupport
 from forensiclib.core.text import escape
+from forensiclib.core.time import Timestamp
 
 __all__ = ["write_report"]
 
@@ -44,6 +45,9 @@ def write_report(case: Path, pictures: Sequence[Mapping[str, Any]] = (), totals:
         ledger = json.loads((case / "ledger.json").read_text(encoding="utf-8"))
         html = environment.get_template("report.html.j2").render(
             case=facts,
+            digests=_digests(facts["image"]),
+            written=_pairs(facts["image"]["facts"]),
+            software=_pairs(facts["environment"]),
             ledger=ledger,
             skipped=[li for li in ledger if not li["examined"]],
             findings=tables.rows("findings.parquet", SHOWN),
@@ -66,6 +70,15 @@ def write_report(case: Path, pictures: Sequence[Mapping[str, Any]] = (), totals:
     return target
 
 
+def _pairs(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": k, "value": v} for k, v in values.items()]
+
+
+def _digests(image: Mapping[str, Any]) -> list[dict[str, str]]:
+    stored, computed = image["stored"], image["computed"] or {}
+    return [{"digest": n, "stored": stored.get(n, ""), "computed": computed.get(n, "")} for n in {**stored, **computed}]
+
+
 _DELETED = ("volume", "path", "stream", "state", "verdict", "size", "modified", "zone", "md5", "recovered", "replaced")
 _CARVED = ("volume", "start", "length", "title", "extension", "confidence", "complete", "reason", "sha256", "carved", "same_as")
 
@@ -85,9 +98,18 @@ class _Tables:
         source = self._source(name)
         if source is None:
             return []
-        cursor = self._db.execute(f"select {what} from {source} {rest}")
-        names = [d[0] for d in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        inner = f"select {what} from {source} {rest}"
+        columns = self._db.execute(f"describe {inner}").fetchall()
+        # Times leave as integers: a time-zone type would be printed in the zone of whoever runs this.
+        picked = ", ".join(f'epoch_ns("{n}") as "{n}"' if kind.startswith("TIMESTAMP") else f'"{n}"' for n, kind, *_ in columns)
+        times = [n for n, kind, *_ in columns if kind.startswith("TIMESTAMP")]
+        cursor = self._db.execute(f"select {picked} from ({inner})")
+        rows = [dict(zip((c[0] for c in columns), row, strict=True)) for row in cursor.fetchall()]
+        for row in rows:
+            for name in times:
+                local = row.get("zone") == "local" or name in (row.get("local_times") or "").split(",")
+                row[name] = Timestamp(0, "", row[name], "local" if local else "utc").iso() if row[name] is not None else ""
+        return rows
 
     def rows(self, name: str, limit: int, where: str = "true", order: str = "", columns: Sequence[str] = ()) -> list[dict[str, Any]]:
         what = ", ".join(f'"{c}"' for c in columns) or "*"
@@ -105,7 +127,7 @@ class _Tables:
 def _artifact(tables: _Tables, path: Path) -> dict[str, Any]:
     name = f"artifacts/{path.name}"
     rows = tables.rows(name, SHOWN)
-    hidden = {"root", "span_start", "span_length", "via", "layers", "version"}
+    hidden = {"root", "span_start", "span_length", "via", "layers", "version", "local_times"}
     return {
         "name": path.stem,
         "file": name,
@@ -138,14 +160,12 @@ def _timeline_chart(tables: _Tables) -> dict[str, Any]:
     """Events a month, stacked by source, over the years that hold all but stray dates."""
     rows = tables.query(
         "timeline.parquet",
-        "date_trunc('month', time) as month, split_part(event, '.', 1) || '.' || split_part(event, '.', 2) as source, count(*) as n",
+        "year(make_timestamp_ns(epoch_ns(time))) * 12 + month(make_timestamp_ns(epoch_ns(time))) - 1 as at, split_part(event, '.', 1) || '.' || split_part(event, '.', 2) as source, count(*) as n",
         "where time is not null group by 1, 2 order by 1, 2",
     )
     if not rows:
         return {"total": 0}
     total = sum(r["n"] for r in rows)
-    for row in rows:
-        row["at"] = row["month"].year * 12 + row["month"].month - 1
     # A few broken dates (1601, 2107) would squeeze the rest into one bar: 0.5 % at each end is cut, and said.
     low, high = _quantile(rows, total * 0.005), _quantile(rows, total * 0.995)
     kept = [r for r in rows if low <= r["at"] <= high]
