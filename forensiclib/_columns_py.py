@@ -1,3 +1,11 @@
 """Plain Python twins of _columns: the same names, the specification of each."""
 
+from forensiclib._plain.bitmap import clear_runs as clear_runs
 from forensiclib._plain.bits import pack_bits as pack_bits
+from forensiclib._plain.mft import mft_owners as mft_owners
+from forensiclib._plain.mft import mft_scan as mft_scan
+from forensiclib._plain.mft_index import index_names as index_names
+from forensiclib._plain.mft_index import mft_lost as mft_lost
+from forensiclib._plain.mft_index import mft_ranges as mft_ranges
+from forensiclib._plain.mft_index import mft_verdicts as mft_verdicts
+from forensiclib._plain.mft_listing import mft_listing as mft_listing

@@ -10,11 +10,26 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from forensiclib._plain.mft import MFT_ATTRIBUTE as MFT_ATTRIBUTE
+from forensiclib._plain.mft import MFT_NAME as MFT_NAME
+from forensiclib._plain.mft import MFT_PROBLEM as MFT_PROBLEM
+from forensiclib._plain.mft import MFT_PROBLEMS as MFT_PROBLEMS
+from forensiclib._plain.mft import MFT_RECORD as MFT_RECORD
+from forensiclib._plain.mft_listing import MFT_COLUMNS as MFT_COLUMNS
+
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
 try:
     if _PURE:
         raise ImportError("FORENSICLIB_PURE=1")
+    from forensiclib._columns import clear_runs as clear_runs
+    from forensiclib._columns import index_names as index_names
+    from forensiclib._columns import mft_listing as mft_listing
+    from forensiclib._columns import mft_lost as mft_lost
+    from forensiclib._columns import mft_owners as mft_owners
+    from forensiclib._columns import mft_ranges as mft_ranges
+    from forensiclib._columns import mft_scan as mft_scan
+    from forensiclib._columns import mft_verdicts as mft_verdicts
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import lznt1 as lznt1
@@ -25,6 +40,14 @@ try:
 
     WHICH = "compiled"
 except ImportError as _why:
+    from forensiclib._columns_py import clear_runs as clear_runs
+    from forensiclib._columns_py import index_names as index_names
+    from forensiclib._columns_py import mft_listing as mft_listing
+    from forensiclib._columns_py import mft_lost as mft_lost
+    from forensiclib._columns_py import mft_owners as mft_owners
+    from forensiclib._columns_py import mft_ranges as mft_ranges
+    from forensiclib._columns_py import mft_scan as mft_scan
+    from forensiclib._columns_py import mft_verdicts as mft_verdicts
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import lznt1 as lznt1
