@@ -632,12 +632,8 @@ def regf_columns(const unsigned char[::1] data not None, keys, values, int64_t p
 
 def marvin32(const unsigned char[::1] data not None, uint64_t seed):
     """Marvin32, 64 bits. See the plain twin for the contract."""
-    cdef unsigned char start[8]
-    cdef uint32_t low, high, word
+    cdef uint32_t low = <uint32_t> (seed & 0xFFFFFFFFU), high = <uint32_t> (seed >> 32), word
     cdef Py_ssize_t n = data.shape[0], i, left
-    for i in range(8):
-        start[i] = (seed >> (56 - 8 * i)) & 0xFF
-    low, high = regf_u32(start), regf_u32(start + 4)
     with nogil:
         for i in range((n >> 2) + 2):
             if i < n >> 2:

@@ -47,7 +47,7 @@ class _Walk:
         if offset & 7 or offset + 8 > self.n:
             self.hurt(OUTSIDE, what, offset)
             return -1
-        (size,) = unpack_from("<i", self.data, BINS + offset)
+        size = int.from_bytes(self.data[BINS + offset : BINS + offset + 4], "little", signed=True)
         free, size = size > 0, abs(size)
         if size < 8:
             self.hurt(SHORT, what, offset)
@@ -331,9 +331,9 @@ def regf_columns(
 
 
 def marvin32(data: Data, seed: int) -> int:
-    """Marvin32 of ``data``, 64 bits; ``seed`` as formats.regf.LOG_SEED has it."""
-    low, high = (int.from_bytes(half, "little") for half in (seed.to_bytes(8, "big")[:4], seed.to_bytes(8, "big")[4:]))
+    """Marvin32 of ``data`` from a 64-bit ``seed``, 64 bits."""
     mask, n = 0xFFFFFFFF, len(data)
+    low, high = seed & mask, seed >> 32 & mask
     tail = bytes(data[n & ~3 :]) + b"\x80"
     words = [*unpack_from(f"<{n >> 2}I", data), int.from_bytes(tail, "little"), 0]
     for word in words:

@@ -27,7 +27,7 @@ COMPRESSED_NAME = 0x20
 """Key node flag: the name is stored in 8 bits a character (Latin-1), not UTF-16LE."""
 COMPRESSED_VALUE_NAME = 1
 LOG_SEED = 0x82EF4D887A4E55C5
-"""Marvin32 seed of log entries ("New format", note 3), its 8 bytes as stored, read big-endian."""
+"""Marvin32 seed of log entries ("New format", note 3), written there as bytes 82 EF 4D 88 7A 4E 55 C5."""
 
 # "Base block", the part before the checksum and the checksum; 512 of its 4096 bytes.
 BASE_BLOCK = layout(
@@ -96,9 +96,7 @@ INDEX = layout(Struct(4, signature=Bytes(2), count=u16))
 BIG_DATA = layout(Struct(8, signature=Bytes(2), count=u16, segments=u32))
 
 # "Log entries" and their page references
-LOG_ENTRY = layout(
-    Struct(40, signature=Bytes(4), size=u32, flags=u32, sequence=u32, bins_size=u32, pages=u32, hash1=u64, hash2=u64)
-)
+LOG_ENTRY = layout(Struct(40, signature=Bytes(4), size=u32, flags=u32, sequence=u32, bins_size=u32, pages=u32, hash1=u64, hash2=u64))
 PAGE_REFERENCE = layout(Struct(8, offset=u32, size=u32))
 
 VALUE_TYPES = {
