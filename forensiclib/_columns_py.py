@@ -9,3 +9,6 @@ from forensiclib._plain.mft_index import mft_lost as mft_lost
 from forensiclib._plain.mft_index import mft_ranges as mft_ranges
 from forensiclib._plain.mft_index import mft_verdicts as mft_verdicts
 from forensiclib._plain.mft_listing import mft_listing as mft_listing
+from forensiclib._plain.regf import marvin32 as marvin32
+from forensiclib._plain.regf import regf_columns as regf_columns
+from forensiclib._plain.regf import regf_walk as regf_walk

@@ -32,6 +32,10 @@ try:
     from forensiclib._columns import mft_verdicts as mft_verdicts
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._columns import marvin32 as marvin32
+    from forensiclib._columns import pack_bits as pack_bits
+    from forensiclib._columns import regf_columns as regf_columns
+    from forensiclib._columns import regf_walk as regf_walk
     from forensiclib._speedups import lznt1 as lznt1
     from forensiclib._speedups import lzxpress as lzxpress
     from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
@@ -50,6 +54,10 @@ except ImportError as _why:
     from forensiclib._columns_py import mft_verdicts as mft_verdicts
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._columns_py import marvin32 as marvin32
+    from forensiclib._columns_py import pack_bits as pack_bits
+    from forensiclib._columns_py import regf_columns as regf_columns
+    from forensiclib._columns_py import regf_walk as regf_walk
     from forensiclib._speedups_py import lznt1 as lznt1
     from forensiclib._speedups_py import lzxpress as lzxpress
     from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
