@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from forensiclib.api.match import Listed, companions, listed, pattern, sniff
+from forensiclib.api.match import companions, listed, pattern, sniff
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
@@ -41,46 +42,31 @@ def plan(
 ) -> Iterator[ExtractUnit]:
     """The units of an extraction, in a fixed order. Patterns name extractors ("windows.*")."""
     extractors = run.catalog.extractors(*patterns)
-    by_files = [e for e in extractors if isinstance(e.source, Files)]
+    files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
     by_store = {name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))}
-    stores = [s for s in run.catalog.stores if by_store.get(s.name)]
+    stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
+    signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
+    paths = [(name, [pattern(p) for p in source.patterns]) for name, source in files]
     for volume, table in listing:
         place = Place.of(volume, engine)
         rows = [r for r in listed(table) if r.verdict != "overwritten"]
-        for i, names in _by_path(rows, by_files):
-            yield ExtractUnit(place, rows[i].file, "", names)
-        yield from _by_content(place, volume, rows, stores, by_store)
+        index = {r.file.path.casefold(): i for i, r in enumerate(rows) if r.file.state == "allocated" and not r.file.stream}
+        contents = sniff(volume, rows, signatures)
+        for i, row in enumerate(rows):
+            by_content = contents.get(i, ())
+            names = tuple(n for n, regexes in paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
+            if names:
+                yield ExtractUnit(place, row.file, "", names)
+            for store in by_content:
+                if store in stores:
+                    logs = companions(rows, row, stores[store].companions, index)
+                    yield ExtractUnit(place, row.file, store, by_store[store], logs)
 
 
-def _by_path(rows: Sequence[Listed], extractors: Sequence[Extractor]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    wanted = []
-    for extractor in extractors:
-        assert isinstance(extractor.source, Files)
-        wanted.append((extractor.name, [pattern(p) for p in extractor.source.patterns]))
-    for i, row in enumerate(rows):
-        if row.file.stream:
-            continue
-        names = tuple(name for name, regexes in wanted if any(_matches(r, row.file) for r in regexes))
-        if names:
-            yield i, names
-
-
-def _matches(regex: Any, file: FileRef) -> bool:
-    if regex.fullmatch(file.path):
-        return True
+def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
     # A deleted file's path may be known only from some directory down.
-    return file.state != "allocated" and regex.fullmatch(file.path.partition("/")[2]) is not None
-
-
-def _by_content(
-    place: Place, volume: OpenVolume, rows: Sequence[Listed], stores: Sequence[StoreFormat], wanted: dict[str, tuple[str, ...]]
-) -> Iterator[ExtractUnit]:
-    if not stores:
-        return
-    index = {r.file.path.casefold(): i for i, r in enumerate(rows) if r.file.state == "allocated" and not r.file.stream}
-    for i, store in sorted(sniff(volume, rows, stores).items()):
-        logs = companions(rows, rows[i], store.companions, index)
-        yield ExtractUnit(place, rows[i].file, store.name, wanted[store.name], logs)
+    tail = file.path.partition("/")[2] if file.state != "allocated" else file.path
+    return any(r.fullmatch(file.path) or r.fullmatch(tail) for r in regexes)
 
 
 def run_extract(unit: ExtractUnit) -> UnitResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from forensiclib.api.opening import OpenVolume
 from forensiclib.api.units import FileRef
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import StoreFormat
+from forensiclib.core.declare import Signature
 from forensiclib.core.errors import EvidenceError
 
 __all__ = ["Listed", "listed", "pattern", "sniff"]
@@ -69,28 +69,26 @@ COMPRESSED = 0x800
 """FILE_ATTRIBUTE_COMPRESSED ([MS-FSCC] 2.6): the first stored bytes are not the content's."""
 
 
-def sniff(volume: OpenVolume, rows: Sequence[Listed], stores: Sequence[StoreFormat]) -> dict[int, StoreFormat]:
-    """Row number -> the store whose signature the content carries. Reads a few bytes of each file in
-    disk order, straight from its first run."""
-    longest = max((s.offset + len(s.pattern) for store in stores for s in store.signatures), default=0)
-    found: dict[int, StoreFormat] = {}
+def sniff(volume: OpenVolume, rows: Sequence[Listed], wanted: Mapping[str, Sequence[Signature]]) -> dict[int, tuple[str, ...]]:
+    """Row number -> the names in ``wanted`` whose signature the content carries. Reads a few bytes of each
+    file in disk order, straight from its first run."""
+    longest = max((s.offset + len(s.pattern) for signatures in wanted.values() for s in signatures), default=0)
+    found: dict[int, tuple[str, ...]] = {}
     if not longest:
         return found
     for i in sorted(range(len(rows)), key=lambda i: rows[i].first):
-        row = rows[i]
-        if row.size < longest or row.verdict == "overwritten":
-            continue
-        head = _head(volume, row, longest)
-        for store in stores:
-            if any(s.matches(head) for s in store.signatures):
-                found[i] = store
-                break
+        head = _head(volume, rows[i], longest)
+        names = tuple(name for name, signatures in wanted.items() if any(s.matches(head) for s in signatures))
+        if names:
+            found[i] = names
     return found
 
 
 def _head(volume: OpenVolume, row: Listed, n: int) -> bytes:
     try:
-        if row.first >= 0 and not row.flags & COMPRESSED:
+        # The last two bytes of a sector may be an update sequence number of the record that holds the content.
+        straight = row.first >= 0 and row.first % 512 <= 510 - n and not row.flags & COMPRESSED
+        if straight:
             return volume.read_at(row.first, n)
         file = row.file
         return volume.filesystem().entry(file.id, file.sequence).open(file.stream).read_at(0, n)

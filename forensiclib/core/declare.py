@@ -142,12 +142,15 @@ class StoreFormat(Declaration):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts."""
+    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts; and by
+    content, wherever they are and whatever their name, when ``signatures`` are given."""
 
     patterns: tuple[str, ...]
+    signatures: tuple[Signature, ...]
 
-    def __init__(self, *patterns: str) -> None:
+    def __init__(self, *patterns: str, signatures: tuple[Signature, ...] = ()) -> None:
         object.__setattr__(self, "patterns", patterns)
+        object.__setattr__(self, "signatures", signatures)
 
 
 @dataclass(frozen=True, slots=True)
