@@ -11,6 +11,9 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["Inflated", "inflate"]
 
+_INPUT = 16 << 10
+"""Bytes fed at once: a stream that breaks off is known to within this much."""
+
 
 @dataclass(slots=True)
 class Inflated:
@@ -39,7 +42,7 @@ def inflate(source: ByteSource, start: int, budget: Budget, wbits: int = -15) ->
         if not pending:
             pending = source.read_at(at, step)
             at += len(pending)
-            step = min(STEP >> 2, step * 4)
+            step = min(_INPUT, step * 2)
             if not pending:
                 out.why = "the data ends inside the stream"
                 return out

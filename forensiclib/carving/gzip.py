@@ -18,6 +18,7 @@ __all__ = ["CARVERS"]
 
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 _TEXT = 4_096
+_INPUT = 64 << 10
 _WORTH = 4_096
 """Bytes that must decode before a stream that breaks off counts: random bytes never get so far."""
 
@@ -83,7 +84,7 @@ def _decode(data: ByteSource, at: int, engine: bz2.BZ2Decompressor | lzma.LZMADe
     while True:
         if engine.needs_input:
             fed = data.read_at(at, step)
-            step = min(STEP >> 2, step * 4)
+            step = min(_INPUT, step * 2)
             if not fed:
                 return at, False, head
             at += len(fed)
