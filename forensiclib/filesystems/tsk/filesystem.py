@@ -9,13 +9,14 @@ from typing import Any
 
 from forensiclib.core.entry import Entry, FileSystem, Stream, Verdict
 from forensiclib.core.errors import Corrupt, EvidenceError, UsageError
+from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource, ExtentSource, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.filesystems.tsk.blocks import free_ranges
 from forensiclib.filesystems.tsk.named import Attr, Named, Reader, Run
-from forensiclib.filesystems.tsk.native import Facts, Native, Place, Recovered, unix_times
+from forensiclib.filesystems.tsk.native import LABEL_SUFFIX, Facts, Native, Place, Recovered, unix_times
 from forensiclib.filesystems.tsk.others import attach
 
 __all__ = ["TskFileSystem"]
@@ -70,12 +71,15 @@ class TskFileSystem(FileSystem):
     def __init__(self, source: ByteSource, kind: str, reader: Reader, native: Native, budget: Budget) -> None:
         attach(native, reader)
         self.format = f"tsk.{kind}"
-        self.label, self.serial = native.label, reader.info.serial
+        self.serial = reader.info.serial
         self.block_size = native.blocks.size if native.blocks is not None else reader.info.block_size
         self.case_sensitive = native.case_sensitive
         self._source, self._reader, self._native, self._budget = source, reader, native, budget
         self._lock = threading.Lock()
         self._known: _Index | None = None
+        self._reports = threading.Lock()
+        self._reported: set[Finding] = set()
+        self.label = native.label or self._label()
 
     def close(self) -> None:
         """End what the reader holds (the process of an isolated one)."""
@@ -83,11 +87,17 @@ class TskFileSystem(FileSystem):
 
     def walk(self, deleted: bool = True) -> Iterator[Entry]:
         """Depth first in the directories' own order; then orphans; then what the journal adds."""
+        noise = 0
         for named in self._names(deleted):
             entry = self._entry(named)
-            if entry is not None and (deleted or entry.state == "allocated"):
+            if entry is None:
+                noise += 1
+            elif deleted or entry.state == "allocated":
                 self._budget.item()
                 yield entry
+        if noise:
+            text = f"{noise} slots in unallocated clusters cannot be directory entries and were left out"
+            self._report(Finding.note("orphans", text, ORPHANS.decode()))
         if deleted:
             for found in self._native.recovered(self._place(), self._budget):
                 self._budget.item()
@@ -162,6 +172,11 @@ class TskFileSystem(FileSystem):
             return None
         return ExtentSource(self._source, stream.runs).slice(stream.size)
 
+    def _label(self) -> str:
+        """The volume label, where it is an entry of the root directory."""
+        labels = [n.raw for n in self._list(self._reader.info.root, "", False) if n.live and n.raw.endswith(LABEL_SUFFIX)]
+        return labels[0][: -len(LABEL_SUFFIX)].decode("utf-8", "backslashreplace").rstrip() if labels else ""
+
     def _names(self, deleted: bool) -> Iterator[Named]:
         """Every name, depth first. A directory is entered once, whoever names it, live names first."""
         root = self._reader.info.root
@@ -186,7 +201,8 @@ class TskFileSystem(FileSystem):
             if named.kind != "directory" or not named.addr or named.addr in visited or not self._enter(named):
                 continue
             if len(stack) >= self._budget.limits.depth:
-                self._budget.report(Corrupt("directory", None, f"more than {len(stack)} levels"), _path(named))
+                text = f"{_path(named)}: not entered, {len(stack)} levels above it"
+                self._report(Finding("LimitExceeded", "directory", text, named.directory, self.format))
                 continue
             visited.add(named.addr)
             stack.append(iter(self._list(named.addr, _path(named), named.orphan)))
@@ -198,18 +214,26 @@ class TskFileSystem(FileSystem):
 
     def _list(self, inode: int, directory: str, orphan: bool) -> list[Named]:
         try:
-            found = self._reader.list(inode)
+            found = self._reader.names(inode)
         except EvidenceError as error:
-            self._budget.report(error, directory)
+            self._report(Finding.of(error, directory, self.format))
             return []
         out = []
         for named in found:
             if named.broken:
                 text = f"{named.raw.decode('utf-8', 'backslashreplace')}: {named.broken}"
-                self._budget.report(Corrupt("directory entry", None, text), directory)
+                self._report(Finding("Corrupt", "directory entry", text, directory, self.format))
             if named.raw:
                 out.append(named.under(inode, directory, orphan))
         return out
+
+    def _report(self, finding: Finding) -> None:
+        """Once each: the tree is walked more than once."""
+        with self._reports:
+            known = finding in self._reported
+            self._reported.add(finding)
+        if not known:
+            self._budget.report(finding)
 
     def _index(self) -> _Index:
         with self._lock:
@@ -247,6 +271,9 @@ class TskFileSystem(FileSystem):
             # The inode serves another file now: its content is not this name's.
             attributes, verdict, size, opener = {"reallocated": True}, "overwritten", 0, None
         name = facts.name if facts.name is not None else named.raw.decode("utf-8", "backslashreplace")
+        path = f"{named.directory}/{name}" if named.directory else name
+        if facts.path is not None:
+            path, name = facts.path, facts.path.rpartition("/")[2]
         reused = "reallocated" in attributes
         return Entry(
             id=named.addr,
@@ -254,7 +281,7 @@ class TskFileSystem(FileSystem):
             parent=None if named.orphan and named.directory == ORPHANS.decode() else named.parent,
             raw_name=facts.raw_name if facts.raw_name is not None else named.raw,
             name=name,
-            path=f"{named.directory}/{name}" if named.directory else name,
+            path=path,
             kind=facts.kind or ("special" if named.virtual else named.kind),
             state=state,
             size=size,

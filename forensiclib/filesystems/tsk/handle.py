@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytsk3
 
 from forensiclib.core.entry import Kind
-from forensiclib.core.errors import Corrupt, EvidenceError, ForensicError, LimitExceeded, NotThisFormat
+from forensiclib.core.errors import Corrupt, ForensicError, LimitExceeded, NotThisFormat
 from forensiclib.core.source import ByteSource
 from forensiclib.filesystems.tsk.named import Attr, Info, Meta, Named
 
@@ -99,7 +99,8 @@ class Handle:
                 raise self._media.problem
             return result
 
-    def list(self, inode: int) -> list[Named]:
+    def names(self, inode: int) -> list[Named]:
+        """See Reader."""
         return self._call(f"directory {inode}", lambda: self._list(inode))
 
     def _list(self, inode: int) -> list[Named]:
@@ -124,6 +125,7 @@ class Handle:
         return out
 
     def meta(self, inode: int) -> Named:
+        """See Reader."""
         return self._call(f"inode {inode}", lambda: self._named(self._fs.open_meta(inode=inode), None))
 
     def _named(self, file: Any, name: Any) -> Named:
@@ -175,6 +177,8 @@ class Handle:
         return Attr(int(info.type), int(info.id), text, int(info.size), flags, tuple(runs), plain)
 
     def read(self, inode: int, type: int, id: int, offset: int, n: int) -> bytes:
+        """See Reader."""
+
         def work() -> bytes:
             return bytes(self._fs.open_meta(inode=inode).read_random(offset, n, type, id))
 
@@ -202,8 +206,3 @@ def _said(error: BaseException) -> str:
     """The Sleuth Kit's own words, without the place in its source."""
     text = str(error)
     return text.rpartition(") ")[2] if text.count("(tsk3.cpp") else text
-
-
-def as_evidence(error: ForensicError) -> EvidenceError:
-    """What a problem of the media becomes when only EvidenceError may pass."""
-    return error if isinstance(error, EvidenceError) else Corrupt("media", None, str(error))
