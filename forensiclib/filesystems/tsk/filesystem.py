@@ -175,7 +175,7 @@ class TskFileSystem(FileSystem):
     def _label(self) -> str:
         """The volume label, where it is an entry of the root directory."""
         labels = [n.raw for n in self._list(self._reader.info.root, "", False) if n.live and n.raw.endswith(LABEL_SUFFIX)]
-        return labels[0][: -len(LABEL_SUFFIX)].decode("utf-8", "backslashreplace").rstrip() if labels else ""
+        return labels[0][: -len(LABEL_SUFFIX)].decode("utf-8", "backslashreplace").rstrip() if labels and labels[0][:1] != b"$" else ""
 
     def _names(self, deleted: bool) -> Iterator[Named]:
         """Every name, depth first. A directory is entered once, whoever names it, live names first."""
@@ -264,7 +264,7 @@ class TskFileSystem(FileSystem):
         state: State = facts.state or ("orphan" if named.orphan else "allocated" if named.live else "deleted")
         meta = named.meta
         attributes: dict[str, Any] = {} if meta is None else {"mode": meta.mode, "uid": meta.uid, "gid": meta.gid}
-        verdict: Verdict = facts.verdict
+        verdict: Verdict = facts.verdict or self._verdict(named, state)
         opener: Callable[[], Sequence[Stream]] | None = lambda: self._streams(named, facts)  # noqa: E731
         size = facts.size if facts.size is not None else _size(named)
         if state == "deleted" and meta is not None and meta.flags & META_ALLOCATED and facts.runs is None:
@@ -292,6 +292,20 @@ class TskFileSystem(FileSystem):
             link_target="" if meta is None or reused else meta.link,
             opener=opener,
         )
+
+    def _verdict(self, named: Named, state: State) -> Verdict:
+        """By the table of free blocks, for content whose place The Sleuth Kit gives."""
+        blocks = self._native.blocks
+        if state == "allocated" or blocks is None or not named.attrs:
+            return ""
+        total = busy = 0
+        for attr in named.attrs:
+            for start, length in attr.runs if attr.type in MAIN else ():
+                if start is not None:
+                    count = -(-length // blocks.size)
+                    total += count
+                    busy += blocks.in_use(blocks.first + (start - blocks.start) // blocks.size, count)
+        return "intact" if not busy else "overwritten" if busy >= total else "partly overwritten"
 
     def _recovered(self, found: Recovered) -> Entry:
         facts = found.facts
@@ -331,7 +345,8 @@ class TskFileSystem(FileSystem):
     def _stream(self, named: Named, attr: Attr, facts: Facts) -> Stream:
         name, kind = _label(attr)
         data: ByteSource
-        if attr.plain and self._native.trust_runs and _covers(attr):
+        hole = all(start is None for start, _length in attr.runs)
+        if attr.plain and _covers(attr) and (self._native.trust_runs or hole):
             data = ExtentSource(self._source, attr.runs, attr.size)
         else:
             data = _Decoded(self._reader, (named.addr, attr.type, attr.id), attr.size, self._source, attr.runs)
@@ -367,4 +382,4 @@ def _label(attr: Attr) -> tuple[str, str]:
     if attr.type in MAIN:
         name = "" if attr.name in ("", "N/A", "DATA", "$Data") else attr.name
         return name, "alternate" if name else "data"
-    return attr.name or f"attribute {attr.type}", "ea" if attr.type == HFS_EXTENDED else "raw"
+    return attr.name if attr.name not in ("", "N/A") else f"attribute {attr.type}-{attr.id}", "ea" if attr.type == HFS_EXTENDED else "raw"

@@ -130,6 +130,9 @@ class Handle:
 
     def _named(self, file: Any, name: Any) -> Named:
         meta = file.info.meta
+        if meta is None and name is not None and int(name.meta_addr):
+            file = self._deleted_meta(name) or file
+            meta = file.info.meta
         kind: Kind = "unknown"
         if meta is not None and int(meta.type):
             kind = _kind(META_KINDS, int(meta.type))
@@ -156,6 +159,20 @@ class Handle:
             attrs=attrs,
             broken=broken,
         )
+
+    def _deleted_meta(self, name: Any) -> Any:
+        """The record of a deleted NTFS name. Its sequence number went up by one at the deletion, and The
+        Sleuth Kit withholds a record whose number is not the name's; None when it serves another file."""
+        if int(name.flags) & NAME_ALLOCATED or not int(name.meta_seq):
+            return None
+        try:
+            file = self._fs.open_meta(inode=int(name.meta_addr))
+        except OSError:
+            return None
+        meta = file.info.meta
+        if meta is None or int(meta.flags) & META_ALLOCATED:
+            return None
+        return file if (int(meta.seq) - int(name.meta_seq)) & 0xFFFF <= 1 else None
 
     def _attr(self, attribute: Any) -> Attr:
         info = attribute.info
