@@ -378,7 +378,8 @@ def _size(named: Named) -> int:
 
 def _label(attr: Attr) -> tuple[str, str]:
     if attr.type in KINDS:
-        return KINDS[attr.type]
+        name, kind = KINDS[attr.type]
+        return f"{attr.name}:{name}" if kind == "index" and attr.name else name, kind
     if attr.type in MAIN:
         name = "" if attr.name in ("", "N/A", "DATA", "$Data") else attr.name
         return name, "alternate" if name else "data"

@@ -75,16 +75,23 @@ class Handle:
         self._lock = threading.RLock()
         self._media = _Media(source)
         self._kind = kind
-        try:
-            self._fs: Any = self._call("open", lambda: pytsk3.FS_Info(self._media, 0, TYPES[kind]))
-        except Corrupt as error:
-            raise NotThisFormat(f"{kind} for The Sleuth Kit", None, error.found) from error
+        self._fs: Any = self._open(kind)
         info = self._fs.info
         serial = bytes(int(b) for b in info.fs_id)[: info.fs_id_used]
         self._block = int(info.block_size)
         self.info = Info(
             self._block, int(info.block_count), int(info.root_inum), int(info.first_inum), int(info.last_inum), serial[::-1].hex()
         )
+
+    def _open(self, kind: str) -> Any:
+        types = (TYPES[kind], pytsk3.TSK_FS_TYPE_FAT32) if kind == "fat" else (TYPES[kind],)
+        for position, number in enumerate(types, 1):
+            try:
+                return self._call("open", lambda number=number: pytsk3.FS_Info(self._media, 0, number))
+            except Corrupt as error:  # FAT32 with too few clusters is opened only when it is named
+                if position == len(types):
+                    raise NotThisFormat(f"{kind} for The Sleuth Kit", None, error.found) from error
+        raise NotThisFormat(kind)
 
     def _call(self, what: str, function: Callable[[], T]) -> T:
         with self._lock:
