@@ -55,8 +55,8 @@ def serve(inward: IO[bytes], outward: IO[bytes], kind: str, size: int, memory: i
     while (message := wire.receive(inward)) is not None:
         call, *arguments = json.loads(message[1])
         try:
-            if call == "list":
-                found = handle.list(*arguments)
+            if call == "names":
+                found = handle.names(*arguments)
                 for at in range(0, len(found), BATCH):
                     wire.send(outward, wire.PART, [wire.named_to(n) for n in found[at : at + BATCH]])
                 wire.send(outward, wire.DONE, b"")

@@ -13,7 +13,7 @@ from forensiclib.core.time import Timestamp
 from forensiclib.filesystems.tsk.blocks import BitBlocks, FatBlocks
 from forensiclib.filesystems.tsk.claims import Claim, Claims
 from forensiclib.filesystems.tsk.named import Named, Run
-from forensiclib.filesystems.tsk.native import Facts, Native, Place
+from forensiclib.filesystems.tsk.native import LABEL_SUFFIX, Facts, Native, Place
 from forensiclib.formats import fat
 from forensiclib.formats._dsl import parse
 
@@ -23,7 +23,6 @@ FIRST_INODE = 3
 FILE, STREAM, IN_USE = 0x05, 0x40, 0x80
 """Entry types without the in-use bit, which deletion clears (6.2.1)."""
 BITMAP = 0x81
-LABEL_SUFFIX = b" (Volume Label Entry)"
 KNOWN_ATTRIBUTES = 0x37
 ROOT_LIMIT = 256 << 20
 """A directory of exFAT is at most 256 MiB (7.6.9)."""

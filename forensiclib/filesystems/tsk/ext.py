@@ -159,7 +159,7 @@ class ExtVolume:
     @property
     def table_blocks(self) -> int:
         """Blocks of one group's inode table."""
-        return -(-int(self.sb.inodes_per_group) * self.inode_size // self.block_size)
+        return -(-int(self.sb.inodes_per_group) * int(self.inode_size) // int(self.block_size))
 
     def table_first_inode(self, block: int) -> int | None:
         """The first inode in ``block`` when it is part of an inode table, else None."""
@@ -174,7 +174,7 @@ class ExtVolume:
         if not 1 <= number <= self.sb.inodes:
             raise Corrupt("ext inode", None, f"number {number} of {self.sb.inodes}")
         group, inside = divmod(number - 1, self.sb.inodes_per_group)
-        return self.group(group)["inode_table"] * self.block_size + inside * self.inode_size
+        return int(self.group(group)["inode_table"] * self.block_size + inside * self.inode_size)
 
     def inode(self, number: int) -> Inode:
         """An inode as it stands now."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from forensiclib.core.entry import Verdict
-from forensiclib.core.errors import EvidenceError, NotThisFormat
+from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource
@@ -83,7 +83,7 @@ class Ext(Native):
         for version in self._load().versions.get(named.addr, ()):
             if version.inode.generation == inode.generation or inode.mode == 0:
                 path = self._path(named.addr, place) if named.orphan else None
-                return self._version_facts(version, inode, path.rpartition("/")[2] if path else None)
+                return self._version_facts(version, inode, path)
         runs: tuple[Run, ...] | None = None
         verdict: Verdict = "unknown"
         if inode.size and inode.regular:
@@ -99,7 +99,7 @@ class Ext(Native):
             links=inode.links, attributes={"flags": inode.flags, "mode": inode.mode},
         )  # fmt: skip
 
-    def _version_facts(self, version: _Version, now: Inode | None, name: str | None) -> Facts:
+    def _version_facts(self, version: _Version, now: Inode | None, path: str | None) -> Facts:
         times = dict(version.inode.times)
         if now is not None and "deleted" in now.times and now.generation == version.inode.generation:
             times["deleted"] = now.times["deleted"]
@@ -109,7 +109,7 @@ class Ext(Native):
             "journal_committed": version.copy.committed,
         }  # fmt: skip
         return Facts(
-            times, version.inode.size, name=name, sequence=version.inode.generation, state="journal",
+            times, version.inode.size, path=path, sequence=version.inode.generation, state="journal",
             verdict=self._verdict(version.runs), runs=version.runs, links=version.inode.links, attributes=attributes,
             kind="file", encrypted=bool(version.inode.flags & ext.FLAG_ENCRYPT),
         )  # fmt: skip
@@ -301,9 +301,3 @@ class _Fetch:
 
     def __call__(self, block: int) -> bytes:
         return self._search.block_near(block, self._when)
-
-
-def check(source: ByteSource) -> None:
-    """Raise NotThisFormat unless an ext volume starts here."""
-    if source.size < 2048:
-        raise NotThisFormat("ext superblock", None, f"{source.size} bytes")

@@ -6,19 +6,18 @@ words are read from the directory entry itself, so that the analyst's zone never
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from forensiclib.core.entry import Kind, Verdict
-from forensiclib.core.errors import Corrupt, NotThisFormat
+from forensiclib.core.errors import NotThisFormat
 from forensiclib.core.source import ByteSource
 from forensiclib.core.time import Timestamp
 from forensiclib.filesystems.tsk.blocks import FatBlocks
 from forensiclib.filesystems.tsk.claims import Claim, Claims
 from forensiclib.filesystems.tsk.named import Named, Run
-from forensiclib.filesystems.tsk.native import Facts, Native, Place
+from forensiclib.filesystems.tsk.native import LABEL_SUFFIX, Facts, Native, Place
 from forensiclib.formats import fat
 from forensiclib.formats._dsl import parse
 
@@ -26,7 +25,6 @@ __all__ = ["Fat", "Geometry", "boot_sector", "geometry"]
 
 FIRST_INODE = 3
 """The Sleuth Kit numbers 32-byte slots from the first data sector on; 2 is the root directory."""
-LABEL_SUFFIX = b" (Volume Label Entry)"
 LEGAL = frozenset(range(0x21, 0x7F)) - frozenset(b'"*+,./:;<=>?[\\]|') | {0x20} | frozenset(range(0x80, 0x100))
 KNOWN_ATTRIBUTES = 0x3F
 
@@ -121,7 +119,7 @@ class Fat(Native):
         attributes = {"flags": record["attributes"], "short_name": record["name"].hex(), "record": record["at"]}
         if named.raw.endswith(LABEL_SUFFIX) and record["attributes"] & fat.VOLUME_LABEL:
             label = named.raw[: -len(LABEL_SUFFIX)].rstrip()
-            return Facts(times, 0, record["name"], label.decode("utf-8", "backslashreplace"), "special", attributes=attributes, runs=())
+            return Facts(times, 0, record["name"], label.decode("utf-8", "backslashreplace"), kind="special", attributes=attributes, runs=())
         first = _first_cluster(record, self._geometry.width)
         attributes["first_cluster"] = first
         base = Facts(times, raw_name=_raw_name(named, record), attributes=attributes)
@@ -238,11 +236,3 @@ def _raw_name(named: Named, record: dict[str, Any]) -> bytes:
     if named.raw.upper()[1:] == short[1:].upper():
         return stored
     return named.raw.decode("utf-8", "replace").encode("utf-16-le", "replace")
-
-
-def check(source: ByteSource) -> None:
-    """Raise NotThisFormat unless a FAT volume starts here."""
-    try:
-        geometry(source)
-    except (struct.error, Corrupt) as error:
-        raise NotThisFormat("FAT", None, str(error)) from error

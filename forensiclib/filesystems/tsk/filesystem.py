@@ -9,13 +9,14 @@ from typing import Any
 
 from forensiclib.core.entry import Entry, FileSystem, Stream, Verdict
 from forensiclib.core.errors import Corrupt, EvidenceError, UsageError
+from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource, ExtentSource, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.filesystems.tsk.blocks import free_ranges
 from forensiclib.filesystems.tsk.named import Attr, Named, Reader, Run
-from forensiclib.filesystems.tsk.native import Facts, Native, Place, Recovered, unix_times
+from forensiclib.filesystems.tsk.native import LABEL_SUFFIX, Facts, Native, Place, Recovered, unix_times
 from forensiclib.filesystems.tsk.others import attach
 
 __all__ = ["TskFileSystem"]
@@ -70,12 +71,15 @@ class TskFileSystem(FileSystem):
     def __init__(self, source: ByteSource, kind: str, reader: Reader, native: Native, budget: Budget) -> None:
         attach(native, reader)
         self.format = f"tsk.{kind}"
-        self.label, self.serial = native.label, reader.info.serial
+        self.serial = reader.info.serial
         self.block_size = native.blocks.size if native.blocks is not None else reader.info.block_size
         self.case_sensitive = native.case_sensitive
         self._source, self._reader, self._native, self._budget = source, reader, native, budget
         self._lock = threading.Lock()
         self._known: _Index | None = None
+        self._reports = threading.Lock()
+        self._reported: set[Finding] = set()
+        self.label = native.label or self._label()
 
     def close(self) -> None:
         """End what the reader holds (the process of an isolated one)."""
@@ -83,11 +87,17 @@ class TskFileSystem(FileSystem):
 
     def walk(self, deleted: bool = True) -> Iterator[Entry]:
         """Depth first in the directories' own order; then orphans; then what the journal adds."""
+        noise = 0
         for named in self._names(deleted):
             entry = self._entry(named)
-            if entry is not None and (deleted or entry.state == "allocated"):
+            if entry is None:
+                noise += 1
+            elif deleted or entry.state == "allocated":
                 self._budget.item()
                 yield entry
+        if noise:
+            text = f"{noise} slots in unallocated clusters cannot be directory entries and were left out"
+            self._report(Finding.note("orphans", text, ORPHANS.decode()))
         if deleted:
             for found in self._native.recovered(self._place(), self._budget):
                 self._budget.item()
@@ -162,6 +172,11 @@ class TskFileSystem(FileSystem):
             return None
         return ExtentSource(self._source, stream.runs).slice(stream.size)
 
+    def _label(self) -> str:
+        """The volume label, where it is an entry of the root directory."""
+        labels = [n.raw for n in self._list(self._reader.info.root, "", False) if n.live and n.raw.endswith(LABEL_SUFFIX)]
+        return labels[0][: -len(LABEL_SUFFIX)].decode("utf-8", "backslashreplace").rstrip() if labels and labels[0][:1] != b"$" else ""
+
     def _names(self, deleted: bool) -> Iterator[Named]:
         """Every name, depth first. A directory is entered once, whoever names it, live names first."""
         root = self._reader.info.root
@@ -186,7 +201,8 @@ class TskFileSystem(FileSystem):
             if named.kind != "directory" or not named.addr or named.addr in visited or not self._enter(named):
                 continue
             if len(stack) >= self._budget.limits.depth:
-                self._budget.report(Corrupt("directory", None, f"more than {len(stack)} levels"), _path(named))
+                text = f"{_path(named)}: not entered, {len(stack)} levels above it"
+                self._report(Finding("LimitExceeded", "directory", text, named.directory, self.format))
                 continue
             visited.add(named.addr)
             stack.append(iter(self._list(named.addr, _path(named), named.orphan)))
@@ -198,18 +214,26 @@ class TskFileSystem(FileSystem):
 
     def _list(self, inode: int, directory: str, orphan: bool) -> list[Named]:
         try:
-            found = self._reader.list(inode)
+            found = self._reader.names(inode)
         except EvidenceError as error:
-            self._budget.report(error, directory)
+            self._report(Finding.of(error, directory, self.format))
             return []
         out = []
         for named in found:
             if named.broken:
                 text = f"{named.raw.decode('utf-8', 'backslashreplace')}: {named.broken}"
-                self._budget.report(Corrupt("directory entry", None, text), directory)
+                self._report(Finding("Corrupt", "directory entry", text, directory, self.format))
             if named.raw:
                 out.append(named.under(inode, directory, orphan))
         return out
+
+    def _report(self, finding: Finding) -> None:
+        """Once each: the tree is walked more than once."""
+        with self._reports:
+            known = finding in self._reported
+            self._reported.add(finding)
+        if not known:
+            self._budget.report(finding)
 
     def _index(self) -> _Index:
         with self._lock:
@@ -240,13 +264,16 @@ class TskFileSystem(FileSystem):
         state: State = facts.state or ("orphan" if named.orphan else "allocated" if named.live else "deleted")
         meta = named.meta
         attributes: dict[str, Any] = {} if meta is None else {"mode": meta.mode, "uid": meta.uid, "gid": meta.gid}
-        verdict: Verdict = facts.verdict
+        verdict: Verdict = facts.verdict or self._verdict(named, state)
         opener: Callable[[], Sequence[Stream]] | None = lambda: self._streams(named, facts)  # noqa: E731
         size = facts.size if facts.size is not None else _size(named)
         if state == "deleted" and meta is not None and meta.flags & META_ALLOCATED and facts.runs is None:
             # The inode serves another file now: its content is not this name's.
             attributes, verdict, size, opener = {"reallocated": True}, "overwritten", 0, None
         name = facts.name if facts.name is not None else named.raw.decode("utf-8", "backslashreplace")
+        path = f"{named.directory}/{name}" if named.directory else name
+        if facts.path is not None:
+            path, name = facts.path, facts.path.rpartition("/")[2]
         reused = "reallocated" in attributes
         return Entry(
             id=named.addr,
@@ -254,7 +281,7 @@ class TskFileSystem(FileSystem):
             parent=None if named.orphan and named.directory == ORPHANS.decode() else named.parent,
             raw_name=facts.raw_name if facts.raw_name is not None else named.raw,
             name=name,
-            path=f"{named.directory}/{name}" if named.directory else name,
+            path=path,
             kind=facts.kind or ("special" if named.virtual else named.kind),
             state=state,
             size=size,
@@ -265,6 +292,20 @@ class TskFileSystem(FileSystem):
             link_target="" if meta is None or reused else meta.link,
             opener=opener,
         )
+
+    def _verdict(self, named: Named, state: State) -> Verdict:
+        """By the table of free blocks, for content whose place The Sleuth Kit gives."""
+        blocks = self._native.blocks
+        if state == "allocated" or blocks is None or not named.attrs:
+            return ""
+        total = busy = 0
+        for attr in named.attrs:
+            for start, length in attr.runs if attr.type in MAIN else ():
+                if start is not None:
+                    count = -(-length // blocks.size)
+                    total += count
+                    busy += blocks.in_use(blocks.first + (start - blocks.start) // blocks.size, count)
+        return "intact" if not busy else "overwritten" if busy >= total else "partly overwritten"
 
     def _recovered(self, found: Recovered) -> Entry:
         facts = found.facts
@@ -304,7 +345,8 @@ class TskFileSystem(FileSystem):
     def _stream(self, named: Named, attr: Attr, facts: Facts) -> Stream:
         name, kind = _label(attr)
         data: ByteSource
-        if attr.plain and self._native.trust_runs and _covers(attr):
+        hole = all(start is None for start, _length in attr.runs)
+        if attr.plain and _covers(attr) and (self._native.trust_runs or hole):
             data = ExtentSource(self._source, attr.runs, attr.size)
         else:
             data = _Decoded(self._reader, (named.addr, attr.type, attr.id), attr.size, self._source, attr.runs)
@@ -336,8 +378,9 @@ def _size(named: Named) -> int:
 
 def _label(attr: Attr) -> tuple[str, str]:
     if attr.type in KINDS:
-        return KINDS[attr.type]
+        name, kind = KINDS[attr.type]
+        return f"{attr.name}:{name}" if kind == "index" and attr.name else name, kind
     if attr.type in MAIN:
         name = "" if attr.name in ("", "N/A", "DATA", "$Data") else attr.name
         return name, "alternate" if name else "data"
-    return attr.name or f"attribute {attr.type}", "ea" if attr.type == HFS_EXTENDED else "raw"
+    return attr.name if attr.name not in ("", "N/A") else f"attribute {attr.type}-{attr.id}", "ea" if attr.type == HFS_EXTENDED else "raw"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytsk3
 
 from forensiclib.core.entry import Kind
-from forensiclib.core.errors import Corrupt, EvidenceError, ForensicError, LimitExceeded, NotThisFormat
+from forensiclib.core.errors import Corrupt, ForensicError, LimitExceeded, NotThisFormat
 from forensiclib.core.source import ByteSource
 from forensiclib.filesystems.tsk.named import Attr, Info, Meta, Named
 
@@ -75,16 +75,23 @@ class Handle:
         self._lock = threading.RLock()
         self._media = _Media(source)
         self._kind = kind
-        try:
-            self._fs: Any = self._call("open", lambda: pytsk3.FS_Info(self._media, 0, TYPES[kind]))
-        except Corrupt as error:
-            raise NotThisFormat(f"{kind} for The Sleuth Kit", None, error.found) from error
+        self._fs: Any = self._open(kind)
         info = self._fs.info
         serial = bytes(int(b) for b in info.fs_id)[: info.fs_id_used]
         self._block = int(info.block_size)
         self.info = Info(
             self._block, int(info.block_count), int(info.root_inum), int(info.first_inum), int(info.last_inum), serial[::-1].hex()
         )
+
+    def _open(self, kind: str) -> Any:
+        types = (TYPES[kind], pytsk3.TSK_FS_TYPE_FAT32) if kind == "fat" else (TYPES[kind],)
+        for position, number in enumerate(types, 1):
+            try:
+                return self._call("open", lambda number=number: pytsk3.FS_Info(self._media, 0, number))
+            except Corrupt as error:  # FAT32 with too few clusters is opened only when it is named
+                if position == len(types):
+                    raise NotThisFormat(f"{kind} for The Sleuth Kit", None, error.found) from error
+        raise NotThisFormat(kind)
 
     def _call(self, what: str, function: Callable[[], T]) -> T:
         with self._lock:
@@ -99,7 +106,8 @@ class Handle:
                 raise self._media.problem
             return result
 
-    def list(self, inode: int) -> list[Named]:
+    def names(self, inode: int) -> list[Named]:
+        """See Reader."""
         return self._call(f"directory {inode}", lambda: self._list(inode))
 
     def _list(self, inode: int) -> list[Named]:
@@ -124,10 +132,14 @@ class Handle:
         return out
 
     def meta(self, inode: int) -> Named:
+        """See Reader."""
         return self._call(f"inode {inode}", lambda: self._named(self._fs.open_meta(inode=inode), None))
 
     def _named(self, file: Any, name: Any) -> Named:
         meta = file.info.meta
+        if meta is None and name is not None and int(name.meta_addr):
+            file = self._deleted_meta(name) or file
+            meta = file.info.meta
         kind: Kind = "unknown"
         if meta is not None and int(meta.type):
             kind = _kind(META_KINDS, int(meta.type))
@@ -155,6 +167,20 @@ class Handle:
             broken=broken,
         )
 
+    def _deleted_meta(self, name: Any) -> Any:
+        """The record of a deleted NTFS name. Its sequence number went up by one at the deletion, and The
+        Sleuth Kit withholds a record whose number is not the name's; None when it serves another file."""
+        if int(name.flags) & NAME_ALLOCATED or not int(name.meta_seq):
+            return None
+        try:
+            file = self._fs.open_meta(inode=int(name.meta_addr))
+        except OSError:
+            return None
+        meta = file.info.meta
+        if meta is None or int(meta.flags) & META_ALLOCATED:
+            return None
+        return file if (int(meta.seq) - int(name.meta_seq)) & 0xFFFF <= 1 else None
+
     def _attr(self, attribute: Any) -> Attr:
         info = attribute.info
         flags = int(info.flags)
@@ -175,6 +201,8 @@ class Handle:
         return Attr(int(info.type), int(info.id), text, int(info.size), flags, tuple(runs), plain)
 
     def read(self, inode: int, type: int, id: int, offset: int, n: int) -> bytes:
+        """See Reader."""
+
         def work() -> bytes:
             return bytes(self._fs.open_meta(inode=inode).read_random(offset, n, type, id))
 
@@ -202,8 +230,3 @@ def _said(error: BaseException) -> str:
     """The Sleuth Kit's own words, without the place in its source."""
     text = str(error)
     return text.rpartition(") ")[2] if text.count("(tsk3.cpp") else text
-
-
-def as_evidence(error: ForensicError) -> EvidenceError:
-    """What a problem of the media becomes when only EvidenceError may pass."""
-    return error if isinstance(error, EvidenceError) else Corrupt("media", None, str(error))

@@ -117,9 +117,9 @@ class IsolatedReader:
         reason = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return Corrupt("The Sleuth Kit", None, f"{what}: its process died ({reason})")
 
-    def list(self, inode: int) -> list[Named]:
+    def names(self, inode: int) -> list[Named]:
         """The names in a directory."""
-        return [wire.named_from(values) for raw in self._ask("list", inode) if raw for values in json.loads(raw)]
+        return [wire.named_from(values) for raw in self._ask("names", inode) if raw for values in json.loads(raw)]
 
     def meta(self, inode: int) -> Named:
         """The metadata of an inode."""

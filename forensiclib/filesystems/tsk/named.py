@@ -84,7 +84,7 @@ class Reader(Protocol):
 
     info: Info
 
-    def list(self, inode: int) -> list[Named]:
+    def names(self, inode: int) -> list[Named]:
         """The names in a directory, "." and ".." left out, in its order."""
         ...
 

@@ -9,18 +9,21 @@ from typing import Any
 from forensiclib.core.entry import Kind, Verdict
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
-from forensiclib.core.source import ByteSource
 from forensiclib.core.time import Timestamp
 from forensiclib.filesystems.tsk.blocks import Blocks
 from forensiclib.filesystems.tsk.named import Named, Run
 
-__all__ = ["Facts", "Native", "Place", "Recovered", "unix_times"]
+__all__ = ["LABEL_SUFFIX", "Facts", "Native", "Place", "Recovered", "unix_times"]
+
+LABEL_SUFFIX = b" (Volume Label Entry)"
+"""What The Sleuth Kit adds to the name of a volume label in a FAT or exFAT root directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the volume's own structures add to, or say instead of, a Named. None keeps its word.
 
+    path   the whole path, where it is known better; its last part is the name
     runs   the content's place, for entries whose place The Sleuth Kit gives wrong or not at all
     inline a range of the volume that is the content itself
     """
@@ -29,6 +32,7 @@ class Facts:
     size: int | None = None
     raw_name: bytes | None = None
     name: str | None = None
+    path: str | None = None
     kind: Kind | None = None
     sequence: int | None = None
     state: State | None = None
@@ -87,8 +91,3 @@ def unix_times(named: Named) -> dict[str, Timestamp]:
         return {}
     pairs = {"modified": meta.modified, "accessed": meta.accessed, "changed": meta.changed, "born": meta.born}
     return {name: Timestamp.unix(*pair) for name, pair in pairs.items() if pair != (0, 0)}
-
-
-def whole(source: ByteSource, runs: Sequence[Run]) -> bool:
-    """Whether every run lies in the volume."""
-    return all(start is None or start + length <= source.size for start, length in runs)

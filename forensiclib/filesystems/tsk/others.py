@@ -125,7 +125,7 @@ def record_time(raw: bytes) -> Timestamp:
     number = int.from_bytes(raw, "big")
     offset = raw[6] - 256 if raw[6] > 127 else raw[6]
     try:
-        when = datetime.datetime(1900 + raw[0], *raw[1:6], tzinfo=datetime.UTC)
+        when = datetime.datetime(1900 + raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], tzinfo=datetime.UTC)
     except ValueError:
         return Timestamp(number, "iso9660", None, "utc", 1_000_000_000)
     seconds = int(when.timestamp()) - offset * 900
