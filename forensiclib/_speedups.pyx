@@ -3,3 +3,4 @@
 
 include "_native/lznt1.pxi"
 include "_native/scan.pxi"
+include "_native/jpeg.pxi"

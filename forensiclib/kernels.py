@@ -16,6 +16,7 @@ try:
         raise ImportError("FORENSICLIB_PURE=1")
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import lznt1 as lznt1
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_compile as scan_compile
@@ -24,6 +25,7 @@ try:
 except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import lznt1 as lznt1
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile
