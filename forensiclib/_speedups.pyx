@@ -4,3 +4,4 @@
 include "_native/lznt1.pxi"
 include "_native/scan.pxi"
 include "_native/xpress.pxi"
+include "_native/jpeg.pxi"

@@ -36,6 +36,7 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import lznt1 as lznt1
     from forensiclib._speedups import lzxpress as lzxpress
     from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
@@ -58,6 +59,7 @@ except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import lznt1 as lznt1
     from forensiclib._speedups_py import lzxpress as lzxpress
     from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman

@@ -6,6 +6,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, tables_from
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -14,7 +15,8 @@ __all__ = ["CARVERS", "measure"]
 
 CHUNK = 1 << 18
 FILL = bytes(2048)
-"""A run of zeros this long is no entropy-coded data of a picture but the space behind a lost rest."""
+"""A run of zeros this long in a scan that is not decoded is the space behind a lost rest."""
+SLACK = 64
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _RST = range(0xD0, 0xD8)
@@ -26,8 +28,11 @@ _OTHER = {_DQT, _DNL, _DRI, _DHT, _DAC, _COM, 0xDF, *range(0xE0, 0xF0)}
 class _Picture:
     """What the walk has learnt."""
 
-    frame: bool = False
+    frame: Frame | None = None
+    tables: bytearray = field(default_factory=lambda: bytearray(8 * 272))
+    quantisers: dict[int, int] = field(default_factory=dict)
     scans: int = 0
+    decoded: int = 0
     interval: int = 0
     header: int = 0
     others: list[tuple[int, int]] = field(default_factory=list)
@@ -61,6 +66,26 @@ def _sound(marker: int, body: bytes) -> bool:
             at += 65 + 64 * (body[at] >> 4)
         return at == len(body) > 0
     return len(body) == 2 if marker == _DRI else True
+
+
+def _before_fill(data: ByteSource, at: int, end: int) -> int:
+    """Where coded data that breaks off at ``end`` turns into fill: zeros decode for a while."""
+    while at < end:
+        chunk = data.read_at(at, min(CHUNK + len(FILL), end - at))
+        fill = chunk.find(FILL)
+        if fill >= 0:
+            return at + fill
+        at += CHUNK
+    return end
+
+
+def _quantisers(body: bytes, into: dict[int, int]) -> None:
+    """The DC step of every quantisation table in a sound DQT segment."""
+    at = 0
+    while at < len(body):
+        wide = body[at] >> 4
+        into[body[at] & 15] = int.from_bytes(body[at + 1 : at + 2 + wide], "big")
+        at += 65 + 64 * wide
 
 
 def _multi_picture(body: bytes, at: int) -> list[tuple[int, int]]:
@@ -142,7 +167,11 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         if at + 2 + size > data.size or (needed and not _sound(marker, body)):
             return _broken(at, picture, f"segment FF{marker:02X} is damaged")
         if marker in _SOF:
-            picture.frame = True
+            picture.frame = frame_of(marker, body)
+        elif marker == _DHT:
+            tables_from(body, picture.tables)
+        elif marker == _DQT:
+            _quantisers(body, picture.quantisers)
         elif marker == _DRI:
             picture.interval = int.from_bytes(body, "big")
         elif marker == _APP2 and body[:4] == b"MPF\0":
@@ -153,14 +182,32 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
                 return None
             picture.scans += 1
             picture.header = picture.header or at
-            end, after = _entropy(data, at, picture, budget)
+            end, after = _scan(data, at, body, picture, budget)
             if not after:
                 return _broken(end, picture, "the coded data breaks off")
             at = end
 
 
+def _scan(data: ByteSource, at: int, body: bytes, picture: _Picture, budget: Budget) -> tuple[int, int]:
+    """As _entropy; decoded where the frame is sequential."""
+    assert picture.frame is not None
+    end = end_of_scan(data, at, body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, budget)
+    if end is None:
+        return _entropy(data, at, picture, budget)
+    if end < 0:
+        return _before_fill(data, at, -end), 0
+    picture.decoded += 1
+    # encoders may leave bytes between the last unit and the marker
+    near = data.read_at(end, SLACK)
+    match = _MARKER.search(near)
+    if match is None:
+        return _before_fill(data, at, end), 0
+    return end + match.start(), near[match.start() + 1]
+
+
 def _whole(data: ByteSource, end: int, picture: _Picture, budget: Budget) -> Find:
-    reason = f"segments and {picture.scans} scan(s) to the end marker"
+    sure = picture.decoded == picture.scans
+    reason = f"segments and {picture.scans} scan(s) to the end marker" + (", every unit decoded" if sure else "")
     length = end
     for offset, size in sorted(picture.others):
         if offset < end or offset + size > data.size or data.read_at(offset, 3) != b"\xff\xd8\xff":
@@ -169,7 +216,7 @@ def _whole(data: ByteSource, end: int, picture: _Picture, budget: Budget) -> Fin
         if inner is not None and inner.complete:
             length = max(length, offset + size)
             reason += f"; further image at {offset} of its multi-picture index"
-    return Find(length, 0.95, reason)
+    return Find(length, 1.0 if sure else 0.9, reason)
 
 
 CARVERS = (
@@ -182,6 +229,9 @@ CARVERS = (
         measure=measure,
         maximum=512 << 20,
         refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
-        gaps=("data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",),
+        gaps=(
+            "progressive, lossless and arithmetic scans are walked by their markers, not decoded",
+            "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",
+        ),
     ),
 )

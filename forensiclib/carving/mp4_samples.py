@@ -103,7 +103,7 @@ def _prefix(stsd: ByteSource | None, budget: Budget) -> int:
 
 
 def _track(table: ByteSource, budget: Budget) -> Track | None:
-    parts = {kind: content for kind, content in _children(table, 0, budget)}
+    parts = dict(_children(table, 0, budget))
     offsets, sizes, spread = parts.get(b"stco") or parts.get(b"co64"), parts.get(b"stsz"), parts.get(b"stsc")
     if offsets is None or sizes is None or spread is None:
         return None

@@ -17,6 +17,10 @@ _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _WIDTH, _HEIGHT, _MAKE, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 256, 257, 271, 273, 279, 324, 325
 _SUB, _JPEG, _JPEG_SIZE, _EXIF, _GPS, _INTEROP, _DNG = 330, 513, 514, 34665, 34853, 40965, 50706
 _MAKES = {b"NIKON": "nef", b"SONY": "arw", b"PENTAX": "pef", b"OLYMPUS": "orf", b"SAMSUNG": "srw"}
+_FOLLOWED = {
+    _WIDTH, _HEIGHT, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _SUB, _JPEG, _JPEG_SIZE, _EXIF, _GPS, _INTEROP,
+}  # fmt: skip
+"""Tags whose numbers lead further."""
 _DIRECTORIES = 256
 
 
@@ -95,13 +99,8 @@ class _Walk:
         if tag == _MAKE:
             self.make = value
         self.dng = self.dng or tag == _DNG
-        if (
-            tag in (_WIDTH, _HEIGHT, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _SUB, _JPEG, _JPEG_SIZE, _EXIF, _GPS, _INTEROP)
-            and kind in _CODES
-        ):
-            values[tag] = struct.unpack(
-                f"{self.order}{len(value) // _SIZES[kind]}{_CODES[kind]}", value[: len(value) // _SIZES[kind] * _SIZES[kind]]
-            )
+        if tag in _FOLLOWED and kind in _CODES:
+            values[tag] = struct.unpack_from(f"{self.order}{len(value) // _SIZES[kind]}{_CODES[kind]}", value)
 
     def picture(self, values: dict[int, tuple[int, ...]]) -> None:
         """Claim the strips, tiles or embedded JPEG of a directory."""

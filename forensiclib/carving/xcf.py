@@ -42,7 +42,7 @@ class _Walk:
 
     def pointers(self, at: int) -> tuple[list[int], int]:
         """A list of file offsets up to its zero."""
-        out = []
+        out: list[int] = []
         while True:
             value, at = self.number(at, 8 if self.wide else 4)
             if value == 0:
