@@ -181,9 +181,7 @@ class _Walk:
             trunk = int.from_bytes(raw[:4], "big")
 
 
-def reach(
-    source: ByteSource, page_size: int, usable: int, encoding: str, first_trunk: int, limit: int, budget: Budget
-) -> Reached:
+def reach(source: ByteSource, page_size: int, usable: int, encoding: str, first_trunk: int, limit: int, budget: Budget) -> Reached:
     """Walk the schema, every tree it names and the freelist; at most ``limit`` pages of trees."""
     walk = _Walk(source, page_size, usable, encoding, limit, budget)
     for root in walk.tree(1):

@@ -10,9 +10,7 @@ from forensiclib.formats._dsl import Bytes, Struct, layout, u8, u16, u32, u64
 
 __all__ = ["CAB_DATA", "CAB_FOLDER", "CAB_HEADER", "GZIP_MEMBER", "RAR_BLOCK", "SEVENZIP", "TAR"]
 
-SEVENZIP = layout(
-    Struct(32, signature=Bytes(6), major=u8, minor=u8, start_checksum=u32, next_offset=u64, next_size=u64, next_checksum=u32)
-)
+SEVENZIP = layout(Struct(32, signature=Bytes(6), major=u8, minor=u8, start_checksum=u32, next_offset=u64, next_size=u64, next_checksum=u32))
 RAR_BLOCK = layout(Struct(7, checksum=u16, type=u8, flags=u16, size=u16))
 GZIP_MEMBER = layout(Struct(10, magic=u16, method=u8, flags=u8, time=u32, extra_flags=u8, system=u8))
 CAB_HEADER = layout(

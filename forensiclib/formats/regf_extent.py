@@ -17,6 +17,4 @@ BASE = layout(
     )
 )  # fmt: skip
 BIN = layout(Struct(32, signature=Bytes(4), offset=u32, size=u32, reserved=u64, written=u64, spare=u32))
-LOG_ENTRY = layout(
-    Struct(40, signature=Bytes(4), size=u32, flags=u32, sequence=u32, bins_size=u32, pages=u32, hash1=u64, hash2=u64)
-)
+LOG_ENTRY = layout(Struct(40, signature=Bytes(4), size=u32, flags=u32, sequence=u32, bins_size=u32, pages=u32, hash1=u64, hash2=u64))
