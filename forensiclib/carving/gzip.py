@@ -178,7 +178,9 @@ CARVERS = (
         measure=_measure_xz,
         maximum=64 << 30,
         refs=("The .xz File Format 1.2.1",),
-        gaps=("streams that need more memory to decode than the allocation limit break off",
-            "stream padding is counted between streams (at most 4 KiB, and not up to a sector boundary), not behind the last",),
+        gaps=(
+            "streams that need more memory to decode than the allocation limit break off",
+            "stream padding is counted between streams (at most 4 KiB, and not up to a sector boundary), not behind the last",
+        ),
     ),
 )

@@ -49,7 +49,7 @@ def _measure_lnk(data: ByteSource, budget: Budget) -> Find | None:
     if len(raw) < HEADER.size:
         return None
     head = HEADER.dict(raw)
-    if head["size"] != HEADER.size or head["clsid"] != _CLSID or any(head["reserved"][:2]):
+    if head["size"] != HEADER.size or head["clsid"] != _CLSID or any(head["reserved"][:2]) or not any(raw[20:]):
         return None
     flags, at = head["flags"], HEADER.size
     if flags & _ID_LIST:

@@ -17,7 +17,10 @@ def database(path: Path, *pragmas: str, rows: int = 400, delete: bool = False) -
     db.execute("BEGIN")
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, body BLOB)")
     db.execute("CREATE INDEX i ON t (name)")
-    db.executemany("INSERT INTO t VALUES (?, ?, ?)", ((n, f"name {n}" * rng.randrange(1, 9), rng.randbytes(rng.choice((10, 900, 9000)))) for n in range(rows)))
+    db.executemany(
+        "INSERT INTO t VALUES (?, ?, ?)",
+        ((n, f"name {n}" * rng.randrange(1, 9), rng.randbytes(rng.choice((10, 900, 9000)))) for n in range(rows)),
+    )
     if delete:
         db.execute("DELETE FROM t WHERE id % 3 = 0")
     db.execute("COMMIT")
@@ -25,7 +28,15 @@ def database(path: Path, *pragmas: str, rows: int = 400, delete: bool = False) -
     return path.read_bytes()
 
 
-WAYS = [(), ("page_size=512",), ("page_size=65536",), ("encoding='UTF-16le'",), ("auto_vacuum=FULL",), ("journal_mode=WAL",), ("secure_delete=ON",)]
+WAYS = [
+    (),
+    ("page_size=512",),
+    ("page_size=65536",),
+    ("encoding='UTF-16le'",),
+    ("auto_vacuum=FULL",),
+    ("journal_mode=WAL",),
+    ("secure_delete=ON",),
+]
 
 
 @pytest.mark.parametrize("delete", [False, True])

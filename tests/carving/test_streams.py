@@ -121,7 +121,9 @@ def test_cabinets(exact, cuts, tmp_path: Path) -> None:
         (tmp_path / "o.cab").unlink()
 
 
-@pytest.mark.parametrize("name", ["rar15-comment", "rar202-comment-psw", "rar2-unix-owner", "rar3-subdirs", "rar3-comment-plain", "rar5-crc", "rar5-subdirs"])
+@pytest.mark.parametrize(
+    "name", ["rar15-comment", "rar202-comment-psw", "rar2-unix-owner", "rar3-subdirs", "rar3-comment-plain", "rar5-crc", "rar5-subdirs"]
+)
 def test_rar(exact, cuts, name: str) -> None:
     kind = "rar5" if name.startswith("rar5") else "rar4"
     made = (RARS / f"{name}.rar").read_bytes()

@@ -31,7 +31,9 @@ class Pipe(io.RawIOBase):
         return len(bytes(data))  # type: ignore[call-overload]
 
 
-def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b"", zip64: bool = False, pipe: bool = False) -> bytes:
+def archive(
+    members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b"", zip64: bool = False, pipe: bool = False
+) -> bytes:
     out = Pipe() if pipe else io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as made:
         for name, content in members.items():
@@ -145,7 +147,8 @@ def test_archives_of_7zip(exact, tmp_path: Path, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "extension"), [("text1/a-text.docx", "docx"), ("text1/a-text.odt", "odt"), ("text2/d-text.docx", "docx"), ("text2/d-text.odt", "odt")]
+    ("name", "extension"),
+    [("text1/a-text.docx", "docx"), ("text1/a-text.odt", "odt"), ("text2/d-text.docx", "docx"), ("text2/d-text.odt", "odt")],
 )
 def test_office_documents(exact, cuts, name: str, extension: str) -> None:
     path = ORIGINALS / name
