@@ -19,6 +19,7 @@ __all__ = ["CARVERS"]
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 _TEXT = 4_096
 _INPUT = 64 << 10
+_SECTOR = 512
 _WORTH = 4_096
 """Bytes that must decode before a stream that breaks off counts: random bytes never get so far."""
 
@@ -100,6 +101,13 @@ def _decode(data: ByteSource, at: int, engine: bz2.BZ2Decompressor | lzma.LZMADe
             return at - len(engine.unused_data), True, head
 
 
+def _padding_end(data: ByteSource, at: int, pad: int) -> int:
+    """Offset behind the zeros at ``at``, a multiple of ``pad`` bytes on."""
+    raw = data.read_at(at, _TEXT)
+    zeros = len(raw) - len(raw.lstrip(b"\0"))
+    return at + zeros // pad * pad
+
+
 def _streams(
     data: ByteSource, magic: bytes, pad: int, budget: Budget, make: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]
 ) -> Find | None:
@@ -113,8 +121,9 @@ def _streams(
                 break
             return Find(end, 0.5, "the stream breaks off", *_tar(first), complete=False) if end - at > _WORTH and first else None
         at, count, head = end, count + 1, head or first
-        while pad and data.read_at(at, pad) == bytes(pad) and data.read_at(at + pad, len(magic)) == magic:
-            at += pad
+        behind = _padding_end(data, at, pad) if pad else at
+        if behind % _SECTOR and data.read_at(behind, len(magic)) == magic:
+            at = behind
     return Find(at, 1.0, f"{count} stream{'s' if count > 1 else ''} decoded, checksums good", *_tar(head)) if count else None
 
 
@@ -169,6 +178,9 @@ CARVERS = (
         measure=_measure_xz,
         maximum=64 << 30,
         refs=("The .xz File Format 1.2.1",),
-        gaps=("streams that need more memory to decode than the allocation limit break off",),
+        gaps=(
+            "streams that need more memory to decode than the allocation limit break off",
+            "stream padding is counted between streams (at most 4 KiB, and not up to a sector boundary), not behind the last",
+        ),
     ),
 )

@@ -16,11 +16,13 @@ _SPACE = b"\0\t\n\x0c\r "
 _OBJECT = re.compile(rb"(\d{1,10})[\0\t\n\x0c\r ]+(\d{1,5})[\0\t\n\x0c\r ]+obj\b")
 _BODY_END = re.compile(rb"endobj|(?<!end)stream(?:\r\n|\n|\r)|%PDF-\d|startxref")
 _LENGTH = re.compile(rb"/Length[\0\t\n\x0c\r ]+(\d{1,12})(?![\0\t\n\x0c\r ]+\d+[\0\t\n\x0c\r ]+R|\d)")
+_LENGTH_HELD = re.compile(rb"/Length[\0\t\n\x0c\r ]+(\d{1,10})[\0\t\n\x0c\r ]+\d{1,5}[\0\t\n\x0c\r ]+R")
+_LENGTH_OBJECT = re.compile(rb"endobj\s+(\d{1,10})\s+\d{1,5}\s+obj\s+(\d{1,12})\s+endobj")
 _START = re.compile(rb"startxref[\0\t\n\x0c\r ]*(\d{1,12})[\0\t\n\x0c\r ]*%%EOF")
 _MARK = re.compile(rb"[ \t]*(?:\r\n|\n|\r)|")
 _LINEAR = re.compile(rb"/L[\0\t\n\x0c\r ]+(\d{1,12})")
 _PREVIOUS = re.compile(rb"/Prev[\0\t\n\x0c\r ]+(\d{1,12})")
-_TOKEN = re.compile(rb"\d{1,10}[\0\t\n\x0c\r ]+\d{1,5}[\0\t\n\x0c\r ]+obj\b|startxref|%PDF-\d|xref[\0\t\n\x0c\r ]+\d")
+_TOKEN = re.compile(rb"\d{1,10}[\0\t\n\x0c\r ]+\d{1,5}[\0\t\n\x0c\r ]+obj\b|startxref|%PDF-\d|(?<!start)xref[\0\t\n\x0c\r ]+\d")
 
 _DICTIONARY = 64 << 10
 _BODY = 32 << 20
@@ -77,7 +79,21 @@ def _stream_end(window: Window, head: bytes, start: int, budget: Budget) -> int:
         if (at := window.at(behind, 32).find(b"endstream")) >= 0:
             return behind + at + 9
     at = find(window.source, b"endstream", start, start + _BODY, budget)
-    return at + 9 if at >= 0 else -1
+    if at < 0 or (b"EmbeddedFile" not in head and not _length_follows(window, head, start, at) and _another(window, start, at, budget)):
+        return -1
+    return at + 9
+
+
+def _length_follows(window: Window, head: bytes, start: int, end: int) -> bool:
+    """Whether the object that holds the length comes right behind the stream and states it."""
+    held = _LENGTH_HELD.search(head)
+    behind = _LENGTH_OBJECT.search(window.at(end, 128))
+    return held is not None and behind is not None and held[1] == behind[1] and 0 <= end - start - int(behind[2]) <= 2
+
+
+def _another(window: Window, start: int, end: int, budget: Budget) -> bool:
+    """Whether another document begins within [start, end)."""
+    return find(window.source, b"%PDF-1.", start, end, budget) >= 0 or find(window.source, b"%PDF-2.", start, end, budget) >= 0
 
 
 def _object_end(window: Window, at: int, budget: Budget) -> int:
@@ -147,7 +163,7 @@ def _mark(window: Window, walk: _Walk, at: int) -> int:
     if _table_at(window, table, at):
         walk.end, walk.revisions, walk.table = end, walk.revisions + 1, table
         walk.weak = 0
-    else:
+    elif table:  # 0 stands in the first section of a linearized document, which is not its end
         walk.weak = end
     return end
 
@@ -178,7 +194,8 @@ def _resync(window: Window, at: int, budget: Budget) -> int:
 
 def _section(window: Window, at: int, budget: Budget) -> int:
     """Offset of the "startxref" that ends the table or trailer at ``at``, -1 without one."""
-    return find(window.source, b"startxref", at, at + _BODY, budget)
+    end = find(window.source, b"startxref", at, at + _BODY, budget)
+    return -1 if end >= 0 and _another(window, at, end, budget) else end
 
 
 def _step(window: Window, walk: _Walk, at: int, budget: Budget) -> int:

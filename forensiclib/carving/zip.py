@@ -263,7 +263,11 @@ def _directory(window: Window, at: int, budget: Budget) -> _Directory:
 
 @dataclass(slots=True)
 class _End:
+    """``bare`` is where the file would end without its comment."""
+
     end: int
+    bare: int
+    comment: bytes
     entries: int
     directory_size: int
     directory_offset: int
@@ -294,7 +298,13 @@ def _end_record(window: Window, at: int) -> _End | None:
         key: large[key] if large is not None and small[key] in (0xFFFF, 0xFFFFFFFF) else small[key]
         for key in ("entries", "directory_size", "directory_offset")
     }
-    return _End(stop, **stated)
+    return _End(stop, at + END.size, window.source.read_at(at + END.size, small["comment_length"]), **stated)
+
+
+def _is_comment(raw: bytes) -> bool:
+    """Text, or the signature that Android puts there: its last six bytes state the comment's length."""
+    signed = raw[-4:-2] == b"\xff\xff" and int.from_bytes(raw[-2:], "little") == len(raw)
+    return signed or not any(byte < 0x20 and byte not in b"\0\t\n\x0b\x0c\r\x1a" for byte in raw)
 
 
 def _kind(walk: _Walk) -> tuple[str, str]:
@@ -344,6 +354,9 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     if end is None:
         why = f"{len(walk.starts)} members, central directory breaks off after {directory.entries} entries"
         return Find(walk.safe, 0.7, why, extension, title, complete=False)
+    if not _is_comment(end.comment):
+        why = f"{directory.entries} members, end record; the comment of {len(end.comment)} bytes that it states is no text"
+        return Find(end.bare, 0.7, why, extension, title, complete=False)
     confidence, reason, complete = _judge(walk, start, directory, end)
     return Find(end.end, confidence, reason, extension, title, complete)
 
