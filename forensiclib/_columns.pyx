@@ -3,3 +3,7 @@
 
 include "_native/bits.pxi"
 include "_native/regf.pxi"
+include "_native/bitmap.pxi"
+include "_native/mft.pxi"
+include "_native/mft_index.pxi"
+include "_native/mft_listing.pxi"

@@ -31,10 +31,11 @@ class _Dirs:
     """Paths of directories, each made once."""
 
     def __init__(
-        self, rows: list[tuple[int, ...]], names: list[list[tuple[int, ...]]], text: bytes, owners: tuple[int, ...], problems: bytearray
+        self, rows: list[tuple[int, ...]], names: list[list[tuple[int, ...]]], text: bytes, bound: int, problems: bytearray
     ) -> None:
-        self.rows, self.names, self.text, self.owners, self.problems = rows, names, text, owners, problems
+        self.rows, self.names, self.text, self.problems = rows, names, text, problems
         self.done: dict[int, tuple[str, bool, bool]] = {}
+        self.bulk, self.bound = len("$OrphanFiles"), bound
 
     def resolve(self, reference: int) -> int:
         """The record of the directory that a reference means, or -1."""
@@ -71,10 +72,12 @@ class _Dirs:
             name = main_name(self.names[number])
             last = f"OrphanFile-{number}" if name is None else part(self.text, name)
             path = above[0] + "/" + last if above[0] else last
-            if len(path.encode()) > PATH_BOUND:
+            length = len(path.encode())
+            if length > PATH_BOUND or self.bulk + length > self.bound:
                 self.problems += MFT_PROBLEM.pack(number, 24, 0)
                 above = ("$OrphanFiles", True, above[2])
                 path = "$OrphanFiles/" + last
+            self.bulk += len(path.encode())
             above = (path, above[1], above[2] or not self.rows[number][11] & 1)
             self.done[number] = above
         return above
@@ -199,7 +202,7 @@ def mft_listing(
                 grouped[owner[n]] += all_names[row[15] : row[15] + row[17]]
                 pieces[owner[n]] += all_attributes[row[16] : row[16] + row[18]]
                 incomplete[owner[n]] |= bool(row[13] & 4)
-    dirs = _Dirs(rows, grouped, text, owner, problems)
+    dirs = _Dirs(rows, grouped, text, max_bytes, problems)
     out = _Columns()
 
     for n, row in enumerate(rows):
@@ -210,14 +213,14 @@ def mft_listing(
             problems += MFT_PROBLEM.pack(n, 21, 0)
         if not grouped[n] and not pieces[n] and not row[13] & 1:
             continue
-        if len(pieces[n]) > LIST_BOUND:
+        if len(pieces[n]) > LIST_BOUND or len(grouped[n]) > LIST_BOUND:
             problems += MFT_PROBLEM.pack(n, 25, 0)
         is_dir = bool(row[11] & 2)
         streams = [
             _assemble(n, head, runs, cluster, where, size, rows, problems) for head in heads_of(pieces[n][:LIST_BOUND], text, is_dir)
         ]
         kind = 3 if stray else 2 if row[8] in (0xA000000C, 0xA0000003) else 1 if is_dir else 0
-        for name, mate in long_names(grouped[n]):
+        for name, mate in long_names(grouped[n][:LIST_BOUND]):
             parent, state = -1, 2
             if name is None:
                 shown, path = f"OrphanFile-{n}", f"$OrphanFiles/OrphanFile-{n}"
@@ -252,7 +255,7 @@ def mft_listing(
                     stream=label, size=real, allocated=allocated, run_start=starts, run_length=lengths, ordinal=ordinal, stream_kind=code,
                     stream_flags=attribute_flags, unit=unit, resident=resident, valid=valid,
                 )  # fmt: skip
-                if out.rows > max_rows or out.bulk > max_bytes:
+                if out.rows > max_rows or dirs.bulk + out.bulk > max_bytes:
                     raise ValueError("listing")
     for name in MFT_NAME.iter_unpack(lost):
         parent = dirs.resolve(name[0])
@@ -281,7 +284,7 @@ def mft_listing(
             resident=0,
             valid=0,
         )
-        if out.rows > max_rows or out.bulk > max_bytes:
+        if out.rows > max_rows or dirs.bulk + out.bulk > max_bytes:
             raise ValueError("listing")
     return out.rows, out.done(), bytes(problems)
 

@@ -28,8 +28,8 @@ ENUMS = {"kind": KINDS, "state": STATES, "verdict": VERDICTS, "stream_kind": STR
 TYPES = {"Q": "uint64", "q": "int64", "I": "uint32", "H": "uint16", "B": "uint8", "t": "utf8", "l": "list_int64", "T": "timestamp"}
 NAMES = {"security": "security_id", "reparse": "reparse_tag"}
 BLOCK = 8 << 20
-BYTES_A_ROW = 4096
-"""Paths and run lists may take this much a row on average; real volumes need a tenth."""
+BYTES, BYTES_A_RECORD = 256 << 20, 1024
+"""Paths and run lists may take this much, and this much more a record; real volumes need a fifth of the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
     try:
         count, columns, problems = kernels.mft_listing(
             records, names, attributes, runs, text, owners, verdicts, lost, lost_text, extents,
-            mft.geometry.record, mft.geometry.cluster, rows_bound, (rows_bound + 4096) * BYTES_A_ROW,
+            mft.geometry.record, mft.geometry.cluster, rows_bound, BYTES + BYTES_A_RECORD * mft.records,
         )  # fmt: skip
     except ValueError as error:
-        raise LimitExceeded("NTFS listing", None, f"more than {rows_bound} rows of {BYTES_A_ROW} bytes") from error
+        raise LimitExceeded("NTFS listing", None, f"more than {rows_bound} rows, or paths and runs too long for {mft.records} records") from error
     _report(mft, problems, budget)
     return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size, extensions)
 

@@ -1,0 +1,387 @@
+# Names that directories still hold, and what overwrote deleted files. Twin: _plain/mft_index.py
+
+from libc.stdlib cimport calloc, qsort
+
+cdef struct MftSegment:
+    int64_t start
+    int64_t end
+    uint64_t key
+    uint32_t who
+
+cdef uint64_t MFT_LIVE = <uint64_t>0xFFFFFFFFFFFFFFFF
+
+
+def mft_ranges(const unsigned char[::1] attributes not None, const unsigned char[::1] runs not None, uint32_t kind, int64_t cluster):
+    """The clusters of all non-resident attributes of one type: see the plain twin."""
+    cdef Py_ssize_t n = attributes.shape[0] // sizeof(MftAttribute), i
+    cdef uint64_t count = runs.shape[0] // 16, k
+    cdef const MftAttribute* a
+    cdef const int64_t* pairs
+    cdef int64_t* row
+    cdef MftGrow out
+    memset(&out, 0, sizeof(MftGrow))
+    if n == 0 or count == 0:
+        return b""
+    a, pairs = <const MftAttribute*>&attributes[0], <const int64_t*>&runs[0]
+    try:
+        with nogil:
+            for i in range(n):
+                if a[i].type != kind or not a[i].non_resident or a[i].run_first > count or a[i].runs > count - a[i].run_first:
+                    continue
+                for k in range(a[i].run_first, a[i].run_first + a[i].runs):
+                    if pairs[2 * k] < 0:
+                        continue
+                    row = <int64_t*>mft_take(&out, 24)
+                    if row != NULL:
+                        row[0], row[1], row[2] = i, pairs[2 * k] * cluster, pairs[2 * k + 1] * cluster
+        return mft_bytes(&out)
+    finally:
+        free(out.data)
+
+
+def index_names(const unsigned char[::1] block not None, int size, uint64_t records, uint64_t base):
+    """Directory index blocks to rows of names: see the plain twin."""
+    if size < 512 or size % 512 or size > 65536:
+        raise ValueError("index record size")
+    cdef Py_ssize_t count = block.shape[0] // size, i
+    cdef const unsigned char* raw = NULL
+    cdef unsigned char* work
+    cdef int usable, torn
+    cdef MftGrow names, text, problems
+    memset(&names, 0, sizeof(MftGrow))
+    memset(&text, 0, sizeof(MftGrow))
+    memset(&problems, 0, sizeof(MftGrow))
+    scratch = bytearray(65536)
+    work = scratch
+    if count:
+        raw = &block[0]
+    try:
+        with nogil:
+            for i in range(count):
+                if memcmp(raw + i * size, b"INDX", 4):
+                    if not mft_zero(raw + i * size, size):
+                        mft_problem(&problems, i, 8, 0)
+                    continue
+                memcpy(work, raw + i * size, size)
+                usable = mft_fix(work, size, &torn)
+                if not usable:
+                    mft_problem(&problems, i, 8, 0)
+                    continue
+                if torn >= 0:
+                    mft_problem(&problems, i, 9, torn)
+                mft_lost_names(work, 40, usable, records, &names, &text, base)
+        return mft_bytes(&names), mft_bytes(&text), mft_bytes(&problems)
+    finally:
+        free(names.data)
+        free(text.data)
+        free(problems.data)
+
+
+cdef inline uint64_t mft_mix(uint64_t h, uint64_t v) noexcept nogil:
+    h = (h ^ v) * <uint64_t>0x9E3779B97F4A7C15
+    return h ^ (h >> 29)
+
+
+cdef uint64_t mft_hash(uint64_t parent, uint64_t who, const unsigned char* p, size_t n) noexcept nogil:
+    cdef uint64_t h = mft_mix(mft_mix(<uint64_t>0x51ED270B35B1F7A3, parent), who), word
+    while n >= 8:
+        memcpy(&word, p, 8)
+        h = mft_mix(h, word)
+        p += 8
+        n -= 8
+    word = 0
+    memcpy(&word, p, n)
+    return mft_mix(mft_mix(h, word), n)
+
+
+cdef bint mft_same_lost(const MftName* a, const MftName* b, const unsigned char* text) noexcept nogil:
+    return (
+        a.parent == b.parent and memcmp(&a.times[0], &b.times[0], 40) == 0 and a.flags == b.flags and a.record == b.record
+        and a.sequence == b.sequence and a.length == b.length and a.space == b.space and a.known == b.known
+        and memcmp(text + a.text, text + b.text, a.length) == 0
+    )
+
+
+def mft_lost(
+    const unsigned char[::1] records not None, const unsigned char[::1] names not None, const unsigned char[::1] text not None,
+    const unsigned char[::1] owners not None, const unsigned char[::1] lost not None, const unsigned char[::1] lost_text not None,
+):
+    """The rows of ``lost`` that say something no file record says: see the plain twin."""
+    cdef size_t n = records.shape[0] // sizeof(MftRecord), named = names.shape[0] // sizeof(MftName), count = lost.shape[0] // sizeof(MftName)
+    cdef size_t size = 16, i, at, mask, end = text.shape[0], lost_end = lost_text.shape[0], known = 0
+    cdef uint32_t* by_name = NULL
+    cdef uint32_t* by_file = NULL
+    cdef uint32_t* seen = NULL
+    cdef const MftRecord* rows = NULL
+    cdef const MftName* have = NULL
+    cdef const MftName* name
+    cdef const MftName* other
+    cdef const uint32_t* owner = NULL
+    cdef const unsigned char* words = NULL
+    cdef const unsigned char* lost_words = NULL
+    cdef const MftName* found = NULL
+    cdef MftName* made
+    cdef bint skip
+    cdef MftGrow out
+    if count == 0:
+        return b""
+    if <size_t>owners.shape[0] < 4 * n:
+        raise ValueError("owners")
+    memset(&out, 0, sizeof(MftGrow))
+    found = <const MftName*>&lost[0]
+    if n:
+        rows, owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
+    if named:
+        have = <const MftName*>&names[0]
+    if end:
+        words = &text[0]
+    if lost_end:
+        lost_words = &lost_text[0]
+    while size < 2 * (named + count):
+        size *= 2
+    mask = size - 1
+    try:
+        by_name = <uint32_t*>calloc(size, 4)
+        by_file = <uint32_t*>calloc(size, 4)
+        seen = <uint32_t*>calloc(size, 4)
+        if by_name == NULL or by_file == NULL or seen == NULL:
+            raise MemoryError("NTFS names")
+        with nogil:
+            for i in range(named):
+                name = have + i
+                if name.text > end or name.length > end - name.text or name.record >= n:
+                    continue
+                at = mft_hash(name.parent, 0, words + name.text, name.length) & mask
+                while by_name[at]:
+                    other = have + (by_name[at] - 1)
+                    if other.parent == name.parent and other.length == name.length and memcmp(words + other.text, words + name.text, name.length) == 0:
+                        break
+                    at = (at + 1) & mask
+                if not by_name[at]:
+                    by_name[at] = <uint32_t>(i + 1)
+                at = mft_hash(name.parent, owner[name.record] + 1, words + name.text, name.length) & mask
+                while by_file[at]:
+                    other = have + (by_file[at] - 1)
+                    if (
+                        other.parent == name.parent and other.length == name.length and owner[other.record] == owner[name.record]
+                        and memcmp(words + other.text, words + name.text, name.length) == 0
+                    ):
+                        break
+                    at = (at + 1) & mask
+                if not by_file[at]:
+                    by_file[at] = <uint32_t>(i + 1)
+            for i in range(count):
+                name = found + i
+                if name.text > lost_end or name.length > lost_end - name.text:
+                    continue
+                skip = False
+                if name.known:
+                    if name.record < n and mft_same_sequence(name.sequence, rows[name.record].sequence, rows[name.record].kind & 1):
+                        at = mft_hash(name.parent, <uint64_t>name.record + 1, lost_words + name.text, name.length) & mask
+                        while by_file[at] and not skip:
+                            other = have + (by_file[at] - 1)
+                            skip = (
+                                other.parent == name.parent and other.length == name.length and owner[other.record] == name.record
+                                and memcmp(words + other.text, lost_words + name.text, name.length) == 0
+                            )
+                            at = (at + 1) & mask
+                else:
+                    at = mft_hash(name.parent, 0, lost_words + name.text, name.length) & mask
+                    while by_name[at] and not skip:
+                        other = have + (by_name[at] - 1)
+                        skip = (
+                            other.parent == name.parent and other.length == name.length
+                            and memcmp(words + other.text, lost_words + name.text, name.length) == 0
+                        )
+                        at = (at + 1) & mask
+                if skip:
+                    continue
+                at = mft_hash(mft_mix(name.parent, name.size), mft_mix(name.times[0], name.times[1] ^ name.times[2]), lost_words + name.text, name.length) & mask
+                while seen[at] and not skip:
+                    skip = mft_same_lost(found + (seen[at] - 1), name, lost_words)
+                    if not skip:
+                        at = (at + 1) & mask
+                if skip:
+                    continue
+                seen[at] = <uint32_t>(i + 1)
+                made = <MftName*>mft_take(&out, sizeof(MftName))
+                if made != NULL:
+                    made[0] = name[0]
+        return mft_bytes(&out)
+    finally:
+        free(by_name)
+        free(by_file)
+        free(seen)
+        free(out.data)
+
+
+cdef extern from *:
+    """
+    static int mft_segment_order(const void *a, const void *b) {
+        const long long *x = (const long long *)a, *y = (const long long *)b;
+        const unsigned long long *u = (const unsigned long long *)a, *v = (const unsigned long long *)b;
+        unsigned int p, q;
+        if (x[0] != y[0]) return x[0] < y[0] ? -1 : 1;
+        if (x[1] != y[1]) return x[1] < y[1] ? -1 : 1;
+        if (u[2] != v[2]) return u[2] < v[2] ? -1 : 1;
+        p = *(const unsigned int *)(x + 3);
+        q = *(const unsigned int *)(y + 3);
+        return p < q ? -1 : p > q;
+    }
+    static int mft_ones(unsigned long long v) {
+        int n = 0;
+        for (; v; v &= v - 1) n++;
+        return n;
+    }
+    """
+    int mft_segment_order(const void* a, const void* b) noexcept nogil
+    int mft_ones(unsigned long long v) noexcept nogil
+
+
+cdef int64_t mft_clear(const unsigned char* bitmap, int64_t bits, int64_t start, int64_t end, bint first) noexcept nogil:
+    # Clear bits of [start, end); bits past the bitmap count as set. With ``first``: stop at one.
+    cdef int64_t found = 0
+    cdef uint64_t word
+    if end > bits:
+        end = bits
+    while start < end and not (first and found):
+        if (start & 63) == 0 and end - start >= 64:
+            memcpy(&word, bitmap + (start >> 3), 8)
+            if word != <uint64_t>0xFFFFFFFFFFFFFFFF:
+                found += 64 if word == 0 else mft_ones(~word)
+            start += 64
+        else:
+            found += not ((bitmap[start >> 3] >> (start & 7)) & 1)
+            start += 1
+    return found
+
+
+cdef inline bint mft_before(const MftSegment* a, const MftSegment* b) noexcept nogil:
+    # Heap order: the latest key first, then the higher record, then the earlier end.
+    if a.key != b.key:
+        return a.key > b.key
+    if a.who != b.who:
+        return a.who > b.who
+    return a.end < b.end
+
+
+cdef void mft_push(uint32_t* heap, size_t* used, const MftSegment* segments, uint32_t item) noexcept nogil:
+    cdef size_t at = used[0], up
+    used[0] += 1
+    while at:
+        up = (at - 1) // 2
+        if not mft_before(segments + item, segments + heap[up]):
+            break
+        heap[at] = heap[up]
+        at = up
+    heap[at] = item
+
+
+cdef void mft_pop(uint32_t* heap, size_t* used, const MftSegment* segments) noexcept nogil:
+    cdef size_t at = 0, down
+    cdef uint32_t item
+    used[0] -= 1
+    item = heap[used[0]]
+    while True:
+        down = 2 * at + 1
+        if down >= used[0]:
+            break
+        if down + 1 < used[0] and mft_before(segments + heap[down + 1], segments + heap[down]):
+            down += 1
+        if not mft_before(segments + heap[down], segments + item):
+            break
+        heap[at] = heap[down]
+        at = down
+    heap[at] = item
+
+
+def mft_verdicts(
+    const unsigned char[::1] records not None, const unsigned char[::1] attributes not None, const unsigned char[::1] runs not None,
+    const unsigned char[::1] owners not None, const unsigned char[::1] bitmap not None,
+):
+    """One byte a record, whether its clusters belong to others now: see the plain twin."""
+    cdef size_t n = records.shape[0] // sizeof(MftRecord), many = attributes.shape[0] // sizeof(MftAttribute), i, k, count, used = 0
+    cdef uint64_t have = runs.shape[0] // 16
+    cdef int64_t bits = bitmap.shape[0] * 8, pos = 0, after, patience = 8 * bits + ((<int64_t>1) << 32)
+    cdef const MftRecord* rows = NULL
+    cdef const MftAttribute* a
+    cdef const int64_t* pairs = NULL
+    cdef const uint32_t* owner
+    cdef const unsigned char* map_ = NULL
+    cdef const MftRecord* row
+    cdef MftSegment* segments
+    cdef MftSegment* made
+    cdef int64_t* total = NULL
+    cdef int64_t* won = NULL
+    cdef uint32_t* heap = NULL
+    cdef MftGrow grow
+    cdef bint live
+    if n == 0:
+        return b""
+    if <size_t>owners.shape[0] < 4 * n:
+        raise ValueError("owners")
+    memset(&grow, 0, sizeof(MftGrow))
+    rows, owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
+    a = <const MftAttribute*>&attributes[0] if many else NULL
+    pairs = <const int64_t*>&runs[0] if have else NULL
+    map_ = &bitmap[0] if bits else NULL
+    out = bytearray(n)
+    cdef unsigned char* verdict = out
+    try:
+        total = <int64_t*>calloc(n, 8)
+        won = <int64_t*>calloc(n, 8)
+        if total == NULL or won == NULL:
+            raise MemoryError("NTFS verdicts")
+        with nogil:
+            for i in range(many):
+                if not a[i].non_resident or a[i].record >= n or a[i].run_first > have or a[i].runs > have - a[i].run_first:
+                    continue
+                row = rows + owner[a[i].record]
+                live = row.kind & 1
+                for k in range(a[i].run_first, a[i].run_first + a[i].runs):
+                    if pairs[2 * k] < 0:
+                        continue
+                    if live and patience > 0:
+                        patience -= pairs[2 * k + 1]
+                        if not mft_clear(map_, bits, pairs[2 * k], pairs[2 * k] + pairs[2 * k + 1], True):
+                            continue
+                    made = <MftSegment*>mft_take(&grow, sizeof(MftSegment))
+                    if made == NULL:
+                        break
+                    made.start, made.end, made.who = pairs[2 * k], pairs[2 * k] + pairs[2 * k + 1], owner[a[i].record]
+                    made.key = MFT_LIVE if live else min(max(row.times[0], row.times[2]), MFT_LIVE - 1)
+                    total[made.who] += pairs[2 * k + 1]
+        if grow.bad:
+            raise MemoryError("NTFS verdicts")
+        count = grow.used // sizeof(MftSegment)
+        segments = <MftSegment*>grow.data
+        heap = <uint32_t*>calloc(count + 1, 4)
+        if heap == NULL:
+            raise MemoryError("NTFS verdicts")
+        with nogil:
+            if count:
+                qsort(segments, count, sizeof(MftSegment), mft_segment_order)
+            i = 0
+            while i < count or used:
+                if not used:
+                    pos = segments[i].start
+                while i < count and segments[i].start <= pos:
+                    mft_push(heap, &used, segments, <uint32_t>i)
+                    i += 1
+                while used and segments[heap[0]].end <= pos:
+                    mft_pop(heap, &used, segments)
+                if used:
+                    after = segments[heap[0]].end
+                    if i < count and segments[i].start < after:
+                        after = segments[i].start
+                    won[segments[heap[0]].who] += mft_clear(map_, bits, pos, after, False)
+                    pos = after
+            for i in range(n):
+                if rows[i].status in (1, 2) and not rows[i].kind & 1:
+                    verdict[i] = 1 if won[i] == total[i] else 2 if won[i] else 3
+        return bytes(out)
+    finally:
+        free(total)
+        free(won)
+        free(heap)
+        free(grow.data)
