@@ -3,3 +3,4 @@
 
 include "_native/bits.pxi"
 include "_native/regf.pxi"
+include "_native/regf_columns.pxi"

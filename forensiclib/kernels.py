@@ -14,19 +14,19 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ImportError("FORENSICLIB_PURE=1")
-    from forensiclib._columns import marvin32 as marvin32
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
     from forensiclib._speedups import lznt1 as lznt1
+    from forensiclib._speedups import marvin32 as marvin32
 
     WHICH = "compiled"
 except ImportError as _why:
-    from forensiclib._columns_py import marvin32 as marvin32
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
     from forensiclib._speedups_py import lznt1 as lznt1
+    from forensiclib._speedups_py import marvin32 as marvin32
 
     WHICH = f"python ({_why})"
 
