@@ -12,3 +12,4 @@ from forensiclib._plain.mft_listing import mft_listing as mft_listing
 from forensiclib._plain.regf import marvin32 as marvin32
 from forensiclib._plain.regf import regf_columns as regf_columns
 from forensiclib._plain.regf import regf_walk as regf_walk
+from forensiclib._plain.regf_columns import regf_columns as regf_columns

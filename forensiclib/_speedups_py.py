@@ -7,3 +7,4 @@ from forensiclib._plain.scan import scan as scan
 from forensiclib._plain.scan import scan_compile as scan_compile
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman
+from forensiclib._plain.marvin import marvin32 as marvin32

@@ -56,6 +56,10 @@ except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._columns_py import marvin32 as marvin32
+    from forensiclib._speedups import marvin32 as marvin32
+
+    WHICH = "compiled"
+except ImportError as _why:
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
@@ -65,6 +69,7 @@ except ImportError as _why:
     from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile
+    from forensiclib._speedups_py import marvin32 as marvin32
 
     WHICH = f"python ({_why})"
 

@@ -20,12 +20,10 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
 from forensiclib.formats.regf import BINS, HIVE_BIN, KEY_NODE, KEY_VALUE, NOWHERE, RESIDENT
 from forensiclib.stores.regf.cells import Cells, Data, KeyNode, ValueNode
-from forensiclib.stores.regf.keys import Home, Key, Value
+from forensiclib.stores.regf.keys import LOST, Home, Key, Value
 
 __all__ = ["Live", "Recovered", "recover"]
 
-UNKNOWN = "?"
-"""First part of the path of a key whose parent is not known."""
 _SIGNATURE = re.compile(rb"[nv]k")
 _KEY_FLAGS = 0xF3FF
 _FIRST_TIME, _LAST_TIME = 122_000_000_000_000_000, 160_000_000_000_000_000
@@ -251,7 +249,7 @@ class _Recovery:
             if parent:
                 return "\\".join([*([parent[0]] if parent[0] else []), *reversed(parts)])
             offset = node.parent
-        return "\\".join([UNKNOWN, *reversed(parts)])
+        return "\\".join([LOST, *reversed(parts)])
 
     def _place(self, offset: int) -> tuple[str, State]:
         cell = self.map.at(offset)
@@ -294,9 +292,9 @@ class _Recovery:
         if not offsets:
             return None
         first = self.values[offsets[0]]
-        node = KeyNode(first.offset, first.length, 0, 0, NOWHERE, 0, NOWHERE, len(offsets), NOWHERE, NOWHERE, NOWHERE, 0, UNKNOWN)
+        node = KeyNode(first.offset, first.length, 0, 0, NOWHERE, 0, NOWHERE, len(offsets), NOWHERE, NOWHERE, NOWHERE, 0, LOST)
         values: list[Value] = []
-        key = Key(self.home, node, UNKNOWN, "orphan", "", values)
+        key = Key(self.home, node, LOST, "orphan", "", values)
         values += [self._value(offset, key) for offset in offsets]
         return key
 

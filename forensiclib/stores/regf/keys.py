@@ -14,7 +14,13 @@ from forensiclib.formats.regf import BINS, RESIDENT
 from forensiclib.stores.regf.cells import Cells, Data, KeyNode, Security, ValueNode
 from forensiclib.stores.regf.values import Decoded, ValueType, decode, value_type
 
-__all__ = ["Home", "Key", "Value"]
+__all__ = ["LOST", "Home", "Key", "Value"]
+
+
+LOST = "?"
+"""Path of the holder of values without a key, and first part of the path of a key whose parent is not
+known. No live path can be it: "?" alone would be a key of that name below the root, and those have
+state "allocated"."""
 
 
 class Home(Protocol):
@@ -63,6 +69,11 @@ class Value:
     ) -> None:
         self._home, self._node, self.key, self.state = home, node, key, state
         self.verdict, self.found_in, self._data = verdict, found_in, data
+
+    @property
+    def live(self) -> bool:
+        """Whether its key's value list leads to it."""
+        return self.state == "allocated"
 
     @property
     def name(self) -> str:
@@ -189,6 +200,11 @@ class Key:
     def live(self) -> bool:
         """Whether the hive's own lists lead to it."""
         return self.state == "allocated"
+
+    @property
+    def lost(self) -> bool:
+        """Whether this is no key but the holder of recovered values of which no key is known."""
+        return not self.live and self.path == LOST
 
     @property
     def class_name(self) -> str:
