@@ -2,3 +2,4 @@
 """Compiled loops over fixed records into column buffers. One idea a file in _native/; twins in _plain/."""
 
 include "_native/bits.pxi"
+include "_native/evtx.pxi"

@@ -14,11 +14,13 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ImportError("FORENSICLIB_PURE=1")
+    from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import lznt1 as lznt1
 
     WHICH = "compiled"
 except ImportError as _why:
+    from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._speedups_py import lznt1 as lznt1
 
