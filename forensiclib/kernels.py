@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
+
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
 try:

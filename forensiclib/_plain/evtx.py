@@ -173,7 +173,8 @@ def evtx_chunks(
         if kind == SKIP:
             continue
         chunk = raw[index * CHUNK : (index + 1) * CHUNK]
-        at, holes = base + index * CHUNK, []
+        at = base + index * CHUNK
+        holes: list[tuple[int, int]] = []
         decoder = Decoder(chunk)
         for record in _records(chunk, kind, holes):
             columns.add(chunk, at, record, decoder)

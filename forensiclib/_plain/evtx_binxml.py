@@ -269,7 +269,8 @@ class Decoder:
     def _substitutions(self, at: int, end: int) -> list[Piece | tuple[int, int, int]]:
         """The values of an instance whose count is at ``at``; nested BinXML as (type, start, end)."""
         count = self._u32(at)
-        value, values = at + 4 + 4 * count, []
+        value = at + 4 + 4 * count
+        values: list[Piece | tuple[int, int, int]] = []
         for i in range(count):
             size, kind = self._u16(at + 4 + 4 * i), self.data[at + 6 + 4 * i]
             stop = min(end, value + size)

@@ -10,7 +10,10 @@ from forensiclib.core.guid import guid
 from forensiclib.core.sid import sid
 from forensiclib.core.time import Timestamp
 
-__all__ = ["ARRAY", "BAD", "BINXML", "CHAR", "ENTITY", "FIXED", "NULL", "STRING", "elements", "hash_of", "iso_ns", "json_text", "text", "utf16"]
+__all__ = [
+    "ARRAY", "BAD", "BINXML", "CHAR", "ENTITY", "FIXED", "GUID", "NULL", "STRING", "Piece", "checked", "elements", "escape",
+    "hash_of", "iso_ns", "json_text", "text", "utf16",
+]  # fmt: skip
 
 NULL, STRING, ANSI, FLOAT, DOUBLE, BOOL, BINARY, GUID, SIZE_T = 0, 1, 2, 11, 12, 13, 14, 15, 16
 FILETIME, SYSTEMTIME, SID, HEX32, HEX64, BINXML, ARRAY = 17, 18, 19, 20, 21, 33, 128
@@ -121,7 +124,7 @@ def _scalar(kind: int, raw: bytes) -> str:
 def elements(kind: int, raw: bytes) -> list[Piece] | None:
     """The members of an array value; None when the bytes are not that array."""
     base = kind & 127
-    if base == STRING or base == ANSI:
+    if base in (STRING, ANSI):
         step = 2 if base == STRING else 1
         if len(raw) % step:
             return None
