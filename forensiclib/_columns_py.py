@@ -13,3 +13,5 @@ from forensiclib._plain.regf import marvin32 as marvin32
 from forensiclib._plain.regf import regf_columns as regf_columns
 from forensiclib._plain.regf import regf_walk as regf_walk
 from forensiclib._plain.regf_columns import regf_columns as regf_columns
+from forensiclib._plain.evtx import evtx_chunks as evtx_chunks
+from forensiclib._plain.evtx_xml import evtx_xml as evtx_xml

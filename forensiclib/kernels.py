@@ -17,6 +17,8 @@ from forensiclib._plain.mft import MFT_PROBLEMS as MFT_PROBLEMS
 from forensiclib._plain.mft import MFT_RECORD as MFT_RECORD
 from forensiclib._plain.mft_listing import MFT_COLUMNS as MFT_COLUMNS
 
+from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
+
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
 try:
@@ -30,6 +32,7 @@ try:
     from forensiclib._columns import mft_ranges as mft_ranges
     from forensiclib._columns import mft_scan as mft_scan
     from forensiclib._columns import mft_verdicts as mft_verdicts
+    from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._columns import marvin32 as marvin32
@@ -60,6 +63,7 @@ except ImportError as _why:
 
     WHICH = "compiled"
 except ImportError as _why:
+    from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
