@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -241,8 +242,6 @@ def _users_files(item: ShellItem, budget: Budget) -> ShellItem | None:
 
 
 def _delegate_class(data: bytes) -> dict[str, str]:
-    import uuid
-
     at = data.find(uuid.UUID(fmt.DELEGATE).bytes_le)
     return {"guid": guid(data[at + 16 : at + 32])} if 0 <= at <= len(data) - 32 else {}
 

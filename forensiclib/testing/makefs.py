@@ -126,6 +126,19 @@ def _mounted(*command: str | os.PathLike[str]) -> Iterator[Path]:
             run(tool("umount", "mount"), folder)
 
 
+@contextmanager
+def _loop(image: Path) -> Iterator[str]:
+    """A loop device over ``image``, for drivers that take no file."""
+    losetup = tool("losetup", "mount")
+    if os.geteuid() != 0:
+        raise MissingSupport("loop devices need root")
+    device = run(losetup, "-f", "--show", image).strip()
+    try:
+        yield device
+    finally:
+        run(losetup, "-d", device)
+
+
 def _fill(folder: Path, files: Sequence[File]) -> None:
     for file in files:
         _write(file, folder)
@@ -165,10 +178,11 @@ def _exfat(image: Path, label: str, cluster: int, files: Sequence[File]) -> None
     if not files:
         return
     if "exfat" in Path("/proc/filesystems").read_text():
-        mount = (tool("mount", "mount"), "-o", "loop", "-t", "exfat", image)
-    else:
-        mount = (tool("mount.exfat-fuse", "exfat-fuse"), image)
-    with _mounted(*mount) as folder:
+        with _mounted(tool("mount", "mount"), "-o", "loop", "-t", "exfat", image) as folder:
+            _fill(folder, files)
+        return
+    mount = tool("mount.exfat-fuse", "exfat-fuse")
+    with _loop(image) as device, _mounted(mount, device) as folder:
         _fill(folder, files)
 
 

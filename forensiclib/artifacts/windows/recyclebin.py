@@ -10,8 +10,7 @@ from forensiclib.core.declare import Binary, Extractor, Field, Files, Flag, Foun
 from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
-from forensiclib.core.record import Row
-from forensiclib.core.source import ByteSource
+from forensiclib.core.record import Row, State
 from forensiclib.core.text import c_string, utf16
 from forensiclib.core.time import Timestamp
 from forensiclib.formats import recyclebin as fmt
@@ -100,7 +99,7 @@ def _entry(found: Found, raw: bytes, at: int, known: dict[str, Any], budget: Bud
         "index": entry["index"], "drive": letter, "removed": removed,
         "remnant": b"\0".join(part for part in (remnant, more) if part) or None,
     }  # fmt: skip
-    state = "deleted" if removed and found.state == "allocated" else None
+    state: State | None = "deleted" if removed and found.state == "allocated" else None
     return Row(values | known | _content(found, stored), at, len(raw), state=state)
 
 
