@@ -272,7 +272,10 @@ def _uri(item: ShellItem, budget: Budget) -> ShellItem | None:
     times = {}
     if size >= 16 and item.size >= _URI.size:
         times = {"accessed": Timestamp.filetime(_URI.dict(item.data)["time"])}
-    text = _text(item.data, 6 + size, bool(flags & 0x80))[0]
+    at = 6 + size
+    if item.data[at : at + 2] == b"\0\0":  # stands before the text in all links seen
+        at += 2
+    text = _text(item.data, at, bool(flags & 0x80))[0]
     return _extended(replace(item, kind="uri", text=text, times=times), budget)
 
 

@@ -56,13 +56,17 @@ def tool(name: str, package: str) -> str:
     return found
 
 
-def run(*command: str | os.PathLike[str], env: Mapping[str, str] | None = None, text: str = "") -> str:
-    """Run a tool to its end; RuntimeError with its own words when it fails."""
+def run(*command: str | os.PathLike[str], env: Mapping[str, str] | None = None, text: str = "", banner: str | None = None) -> str:
+    """Run a tool to its end; RuntimeError with its own words when it fails.
+
+    banner   for tools that say what went wrong and exit with 0: anything on stderr fails, but for lines that begin so
+    """
     made = subprocess.run(
         [os.fspath(c) for c in command], input=text, capture_output=True, text=True, check=False, errors="replace",
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LC_ALL": "C.UTF-8", **(env or {})},
     )  # fmt: skip
-    if made.returncode != 0:
+    complained = banner is not None and any(not line.startswith(banner) for line in made.stderr.splitlines())
+    if made.returncode != 0 or complained:
         raise RuntimeError(f"{command[0]} failed ({made.returncode}): {(made.stderr or made.stdout).strip()[-500:]}")
     return made.stdout
 
@@ -189,6 +193,8 @@ def _exfat(image: Path, label: str, cluster: int, files: Sequence[File]) -> None
 def _ext(version: int) -> Callable[[Path, str, int, Sequence[File]], None]:
     def make(image: Path, label: str, cluster: int, files: Sequence[File]) -> None:
         _only(f"ext{version}", files)
+        if any(c in file.path for file in files for c in '"\n'):
+            raise UsageError("names with quotes or line breaks cannot be given to debugfs")
         mkfs, debugfs = tool(f"mkfs.ext{version}", "e2fsprogs"), tool("debugfs", "e2fsprogs")
         env = {"E2FSPROGS_FAKE_TIME": str(EPOCH)}
         serial = str(uuid.uuid5(uuid.NAMESPACE_URL, label))
@@ -200,10 +206,15 @@ def _ext(version: int) -> Callable[[Path, str, int, Sequence[File]], None]:
                 mkfs, "-q", "-F", *size, "-L", label, "-U", serial, "-E", f"hash_seed={serial},root_owner=0:0",
                 "-d", folder, image, env=env,
             )  # fmt: skip
+        # mkfs takes times of the copies that it was given, and those are the time of day.
+        names = {file.path for file in files}
+        folders = {"/".join(name.split("/")[:depth]) for name in names for depth in range(name.count("/") + 1)}
+        stamps = [(path, field) for path in sorted(names | folders) for field in ("atime", "ctime")]
+        stamps += [(path, "mtime") for path in sorted(folders | {""})]
+        commands = [f'sif "/{path}" {field} @{EPOCH}' for path, field in stamps]
         # debugfs marks the inode and frees its blocks as ext2 did; the kernel's ext4 also empties the extent tree.
-        for file in files:
-            if file.deleted:
-                run(debugfs, "-w", "-R", f'rm "/{file.path}"', image, env=env)
+        commands += [f'rm "/{file.path}"' for file in files if file.deleted]
+        run(debugfs, "-w", "-f", "-", image, env=env, text="\n".join(commands) + "\n", banner="debugfs ")
 
     return make
 

@@ -107,7 +107,7 @@ EXTRACTOR = Extractor(
     name="windows.recyclebin",
     title="Files that users deleted to the recycle bin",
     platform="Windows 95 to 11",
-    source=Files("$Recycle.Bin/*/$I*", "$Recycle.Bin/$I*", "RECYCLER/*/INFO2", "RECYCLED/INFO2", "RECYCLER/INFO2"),
+    source=Files("**/$Recycle.Bin/**/$I*", "**/RECYCLER/**/INFO2", "**/RECYCLED/**/INFO2"),
     fields=(
         Field("path", Path, "Where the file was"),
         Field("path_ansi", Path, "INFO2: the same in the ANSI code page (read as 1252); the first letter of removed ones is from drive"),

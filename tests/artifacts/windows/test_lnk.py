@@ -171,6 +171,48 @@ def test_the_tracker_block(corpus: Path) -> None:
     assert values["machine_id"] == "win-tj9qcsjkags"
 
 
+# [MS-SHLLINK] 3.1, "Shortcut to a File".
+SPECIFICATION = bytes.fromhex("""
+4C 00 00 00 01 14 02 00 00 00 00 00 C0 00 00 00 00 00 00 46 9B 00 08 00 20 00 00 00 D0 E9 EE F2
+15 15 C9 01 D0 E9 EE F2 15 15 C9 01 D0 E9 EE F2 15 15 C9 01 00 00 00 00 00 00 00 00 01 00 00 00
+00 00 00 00 00 00 00 00 00 00 00 00 BD 00 14 00 1F 50 E0 4F D0 20 EA 3A 69 10 A2 D8 08 00 2B 30
+30 9D 19 00 2F 43 3A 5C 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 46 00 31 00 00
+00 00 00 2C 39 69 A3 10 00 74 65 73 74 00 00 32 00 07 00 04 00 EF BE 2C 39 65 A3 2C 39 69 A3 26
+00 00 00 03 1E 00 00 00 00 F5 1E 00 00 00 00 00 00 00 00 00 00 74 00 65 00 73 00 74 00 00 00 14
+00 48 00 32 00 00 00 00 00 2C 39 69 A3 20 00 61 2E 74 78 74 00 34 00 07 00 04 00 EF BE 2C 39 69
+A3 2C 39 69 A3 26 00 00 00 2D 6E 00 00 00 00 96 01 00 00 00 00 00 00 00 00 00 00 61 00 2E 00 74
+00 78 00 74 00 00 00 14 00 00 00 3C 00 00 00 1C 00 00 00 01 00 00 00 1C 00 00 00 2D 00 00 00 00
+00 00 00 3B 00 00 00 11 00 00 00 03 00 00 00 81 8A 7A 30 10 00 00 00 00 43 3A 5C 74 65 73 74 5C
+61 2E 74 78 74 00 00 07 00 2E 00 5C 00 61 00 2E 00 74 00 78 00 74 00 07 00 43 00 3A 00 5C 00 74
+00 65 00 73 00 74 00 60 00 00 00 03 00 00 A0 58 00 00 00 00 00 00 00 63 68 72 69 73 2D 78 70 73
+00 00 00 00 00 00 00 40 78 C7 94 47 FA C7 46 B3 56 5C 2D C6 B6 D1 15 EC 46 CD 7B 22 7F DD 11 94
+99 00 13 72 16 87 4A 40 78 C7 94 47 FA C7 46 B3 56 5C 2D C6 B6 D1 15 EC 46 CD 7B 22 7F DD 11 94
+99 00 13 72 16 87 4A 00 00 00 00""")
+
+
+def test_example_of_the_specification() -> None:
+    values, budget = read(SPECIFICATION)
+    assert values["target"] == values["local_path"] == "C:\\test\\a.txt"
+    assert (values["relative_path"], values["working_directory"]) == (".\\a.txt", "C:\\test")
+    assert (values["drive_type"], values["drive_serial"], values["volume_label"]) == ("fixed", "307a8a81", "")
+    assert values["created"].iso()[:19] == "2008-09-12T20:27:17"
+    assert values["machine_id"] == "chris-xps"
+    assert values["droid_volume"] == values["droid_birth_volume"] == "94c77840-fa47-46c7-b356-5c2dc6b6d115"
+    assert values["droid_file"] == values["droid_birth_file"] == "7bcd46ec-7f22-11dd-9499-00137216874a"
+    assert (values["attributes"], values["show"], values["hotkey"], values["size"]) == (0x20, "normal", None, 0)
+    assert not budget.findings
+
+
+@pytest.mark.corpus
+def test_web_addresses_in_links(corpus: Path) -> None:
+    """The address stands in plain sight in the file."""
+    folder = corpus / "lnk" / "Lnk.Test"
+    values, _ = read((folder / "WinVista" / "Support 4.lnk").read_bytes())
+    assert values["target"].endswith("http://go.microsoft.com/fwlink/?LinkId=63443")
+    values, _ = read((folder / "Misc" / "native.xp.02.test").read_bytes())
+    assert "hcp://system/compatctr/compatmode.htm" in values["target"]
+
+
 def text_link(*strings: str) -> bytes:
     """A link of strings only, laid out from [MS-SHLLINK] 2.1 and 2.4."""
     clsid = bytes.fromhex("0114020000000000c000000000000046")
