@@ -111,6 +111,7 @@ cdef inline void _xp_refill(const unsigned char* src, Py_ssize_t have, _XpBits* 
     bits.word <<= 16
     if bits.at + 2 > have:
         bits.missing += 16
+        bits.at = have  # half a word is no length byte either
     else:
         bits.word |= src[bits.at] | (src[bits.at + 1] << 8)
         bits.at += 2

@@ -104,7 +104,7 @@ class _Bits:
         piece = self.src[self.at : self.at + 2]
         if len(piece) < 2:
             self.missing += 16
-            piece = b"\0\0"
+            self.at, piece = len(self.src), b"\0\0"  # half a word is no length byte either
         else:
             self.at += 2
         self.word = self.word << 16 | piece[0] | piece[1] << 8

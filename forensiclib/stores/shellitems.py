@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -241,8 +242,6 @@ def _users_files(item: ShellItem, budget: Budget) -> ShellItem | None:
 
 
 def _delegate_class(data: bytes) -> dict[str, str]:
-    import uuid
-
     at = data.find(uuid.UUID(fmt.DELEGATE).bytes_le)
     return {"guid": guid(data[at + 16 : at + 32])} if 0 <= at <= len(data) - 32 else {}
 
@@ -273,7 +272,10 @@ def _uri(item: ShellItem, budget: Budget) -> ShellItem | None:
     times = {}
     if size >= 16 and item.size >= _URI.size:
         times = {"accessed": Timestamp.filetime(_URI.dict(item.data)["time"])}
-    text = _text(item.data, 6 + size, bool(flags & 0x80))[0]
+    at = 6 + size
+    if item.data[at : at + 2] == b"\0\0":  # stands before the text in all links seen
+        at += 2
+    text = _text(item.data, at, bool(flags & 0x80))[0]
     return _extended(replace(item, kind="uri", text=text, times=times), budget)
 
 

@@ -53,7 +53,9 @@ def read_link(source: ByteSource, budget: Budget, *, alone: bool = True) -> Link
     if head.size != fmt.HEADER.sizeof() or guid(head.class_id) != fmt.CLASS:
         raise NotThisFormat("shell link", None, f"header of {head.size} bytes, class {guid(head.class_id)}")
     data = source.read_at(0, budget.allocate("shell link", source.size))
-    at, items, facts = head.size, (), {}
+    at = head.size
+    items: tuple[ShellItem, ...] = ()
+    facts: dict[str, Any] = {}
     if head.flags & fmt.FLAGS["idlist"]:
         at, items = _idlist(data, at, budget)
     if head.flags & fmt.FLAGS["info"] and not head.flags & fmt.FLAGS["no_info"]:
@@ -61,9 +63,8 @@ def read_link(source: ByteSource, budget: Budget, *, alone: bool = True) -> Link
     at = _strings(data, at, head.flags, facts, budget)
     at = _blocks(data, at, facts, budget)
     if alone and at < len(data):
-        budget.report(
-            Finding.note("data behind the shell link", f"{len(data) - at} bytes at {at}", "", source.trace(at, len(data) - at)[0])
-        )
+        left = len(data) - at
+        budget.report(Finding.note("data behind the shell link", f"{left} bytes at {at}", span=source.trace(at, left)[0]))
     return Link(head, at, items, facts)
 
 

@@ -121,7 +121,7 @@ EXTRACTOR = Extractor(
     name="windows.prefetch",
     title="Programs run: count, last run times, files and volumes used (prefetch)",
     platform="Windows XP to 11",
-    source=Files("Windows/Prefetch/*.pf", "WINNT/Prefetch/*.pf"),
+    source=Files("**/Prefetch/*.pf"),
     fields=(
         Field("executable", Text, "Program's file name, at most 29 characters"),
         Field("hash", Text, "Hash of the program's path, hexadecimal; also in the file's name"),

@@ -10,7 +10,7 @@ from forensiclib.core.declare import Binary, Extractor, Field, Files, Flag, Foun
 from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
-from forensiclib.core.record import Row
+from forensiclib.core.record import Row, State
 from forensiclib.core.text import c_string, utf16
 from forensiclib.core.time import Timestamp
 from forensiclib.formats import recyclebin as fmt
@@ -99,7 +99,7 @@ def _entry(found: Found, raw: bytes, at: int, known: dict[str, Any], budget: Bud
         "index": entry["index"], "drive": letter, "removed": removed,
         "remnant": b"\0".join(part for part in (remnant, more) if part) or None,
     }  # fmt: skip
-    state = "deleted" if removed and found.state == "allocated" else None
+    state: State | None = "deleted" if removed and found.state == "allocated" else None
     return Row(values | known | _content(found, stored), at, len(raw), state=state)
 
 
@@ -107,7 +107,7 @@ EXTRACTOR = Extractor(
     name="windows.recyclebin",
     title="Files that users deleted to the recycle bin",
     platform="Windows 95 to 11",
-    source=Files("$Recycle.Bin/*/$I*", "$Recycle.Bin/$I*", "RECYCLER/*/INFO2", "RECYCLED/INFO2", "RECYCLER/INFO2"),
+    source=Files("**/$Recycle.Bin/**/$I*", "**/RECYCLER/**/INFO2", "**/RECYCLED/**/INFO2"),
     fields=(
         Field("path", Path, "Where the file was"),
         Field("path_ansi", Path, "INFO2: the same in the ANSI code page (read as 1252); the first letter of removed ones is from drive"),
