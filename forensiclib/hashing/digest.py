@@ -6,7 +6,7 @@ import hashlib
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -109,7 +109,7 @@ class _Pipeline:
         self.busy: set[str] = set()
         self.free: list[memoryview] = []
         self.problems: list[tuple[int, int, EvidenceError]] = []
-        self.failed: tuple[int, BaseException] | None = None
+        self.failed: tuple[int, EvidenceError] | None = None
         self.stopped = False
 
     @property
@@ -154,19 +154,21 @@ class _Pipeline:
 
     def step(self, name: str, block: _Block) -> None:
         """One read or one update, without the lock; then its outcome, with it."""
+        problem: EvidenceError | None = None
+        clean = False
         try:
             if name:
                 self.sums[name].update(block.data)
             else:
                 self._read(block)
-        except BaseException as error:  # handed to the caller's thread, which raises it
+            clean = True
+        except EvidenceError as error:
+            problem = error
+        finally:
             with self.lock:
-                if self.failed is None or block.number < self.failed[0]:
-                    self.failed = (block.number, error)
-                self._done(name, block, good=False)
-            return
-        with self.lock:
-            self._done(name, block, good=True)
+                # Anything else leaves through the worker's future; the others must not wait for it.
+                self.stopped = self.stopped or not (clean or problem)
+                self._done(name, block, problem)
 
     def _read(self, block: _Block) -> None:
         start = block.number * BLOCK
@@ -177,7 +179,7 @@ class _Pipeline:
                 raise
             block.problems = _fill(self.source, start, block.data)
 
-    def _done(self, name: str, block: _Block, good: bool) -> None:
+    def _done(self, name: str, block: _Block, problem: EvidenceError | None) -> None:
         if name:
             self.busy.discard(name)
             self.turn[name] += 1
@@ -189,8 +191,10 @@ class _Pipeline:
         else:
             self.reading -= 1
             self.problems += block.problems
-            if good:
+            if problem is None:
                 self.blocks[block.number] = block
+            elif self.failed is None or block.number < self.failed[0]:
+                self.failed = (block.number, problem)
         self.lock.notify_all()
 
 
@@ -206,9 +210,7 @@ def _inline(pipe: _Pipeline, budget: Budget, progress: Callable[[int, int], None
             progress(min(pipe.finished * BLOCK, pipe.source.size), pipe.source.size)
 
 
-def _threaded(
-    pipe: _Pipeline, executor: Executor, threads: int, budget: Budget, progress: Callable[[int, int], None] | None
-) -> None:
+def _threaded(pipe: _Pipeline, executor: Executor, threads: int, budget: Budget, progress: Callable[[int, int], None] | None) -> None:
     workers = [executor.submit(pipe.work) for _ in range(threads)]
     try:
         said = 0
@@ -227,9 +229,10 @@ def _threaded(
         with pipe.lock:
             pipe.stopped = True
             pipe.lock.notify_all()
-        for worker in workers:
-            if not worker.cancel():
-                worker.result()
+        running = [worker for worker in workers if not worker.cancel()]
+        wait(running)
+        for worker in running:
+            worker.result()
 
 
 def digest(

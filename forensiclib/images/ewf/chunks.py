@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections import OrderedDict
 
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span
 from forensiclib.images.ewf.tables import Index, Run
-from forensiclib.kernels import inflate
+from forensiclib.kernels import adler32, inflate
 
 __all__ = ["EwfSource"]
 
@@ -146,7 +145,7 @@ class EwfSource(ByteSource):
                 raise self._damage(chunk, run, start, len(raw), f"{len(data)} of {want} bytes")
             return data if len(data) == want else data[:want]
         for size in (want, self._chunk):
-            if len(raw) >= size + 4 and zlib.adler32(raw[:size]) == int.from_bytes(raw[size : size + 4], "little"):
+            if len(raw) >= size + 4 and adler32(raw[:size]) == int.from_bytes(raw[size : size + 4], "little"):
                 return raw[:want]
         raise self._damage(chunk, run, start, len(raw), "its Adler-32 does not match")
 

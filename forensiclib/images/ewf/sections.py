@@ -81,8 +81,8 @@ class _Chain:
             self.seen.add(at)
             raw = self.file.read_at(at, SECTION.size)
             if len(raw) < SECTION.size:
-                found = f"the file ends at {self.file.size}, a section was to follow"
-                self.broken = Truncated("EWF section descriptor", self._span(at, len(raw)), found)
+                found = f"the file ends at {self.file.size}, a section was to follow at {at}"
+                self.broken = Truncated("EWF section descriptor", self._span(min(at, self.file.size), len(raw)), found)
                 return
             at = self._step(at, raw) if checked(raw) else self._resume(at)
 
