@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
 from forensiclib._plain.mft import MFT_ATTRIBUTE as MFT_ATTRIBUTE
 from forensiclib._plain.mft import MFT_NAME as MFT_NAME
 from forensiclib._plain.mft import MFT_PROBLEM as MFT_PROBLEM
@@ -17,14 +18,13 @@ from forensiclib._plain.mft import MFT_PROBLEMS as MFT_PROBLEMS
 from forensiclib._plain.mft import MFT_RECORD as MFT_RECORD
 from forensiclib._plain.mft_listing import MFT_COLUMNS as MFT_COLUMNS
 
-from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
-
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
 try:
     if _PURE:
-        raise ImportError("FORENSICLIB_PURE=1")
+        raise ModuleNotFoundError("FORENSICLIB_PURE=1")
     from forensiclib._columns import clear_runs as clear_runs
+    from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
     from forensiclib._columns import mft_listing as mft_listing
     from forensiclib._columns import mft_lost as mft_lost
@@ -32,23 +32,22 @@ try:
     from forensiclib._columns import mft_ranges as mft_ranges
     from forensiclib._columns import mft_scan as mft_scan
     from forensiclib._columns import mft_verdicts as mft_verdicts
-    from forensiclib._columns import evtx_chunks as evtx_chunks
-    from forensiclib._columns import pack_bits as pack_bits
-    from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
-    from forensiclib._columns import marvin32 as marvin32
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import lznt1 as lznt1
     from forensiclib._speedups import lzxpress as lzxpress
     from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups import marvin32 as marvin32
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_compile as scan_compile
 
     WHICH = "compiled"
-except ImportError as _why:
+except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
     from forensiclib._columns_py import clear_runs as clear_runs
+    from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names
     from forensiclib._columns_py import mft_listing as mft_listing
     from forensiclib._columns_py import mft_lost as mft_lost
@@ -57,23 +56,16 @@ except ImportError as _why:
     from forensiclib._columns_py import mft_scan as mft_scan
     from forensiclib._columns_py import mft_verdicts as mft_verdicts
     from forensiclib._columns_py import pack_bits as pack_bits
-    from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
-    from forensiclib._columns_py import marvin32 as marvin32
-    from forensiclib._speedups import marvin32 as marvin32
-
-    WHICH = "compiled"
-except ImportError as _why:
-    from forensiclib._columns_py import evtx_chunks as evtx_chunks
-    from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import lznt1 as lznt1
     from forensiclib._speedups_py import lzxpress as lzxpress
     from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups_py import marvin32 as marvin32
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile
-    from forensiclib._speedups_py import marvin32 as marvin32
 
     WHICH = f"python ({_why})"
 
