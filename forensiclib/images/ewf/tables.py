@@ -190,7 +190,7 @@ class _Builder:
             return
         table = good[0]
         for other in good[1:]:
-            if (other.base, other.entries) != (table.base, table.entries):
+            if other.base != table.base or other.entries.tobytes() != table.entries.tobytes():
                 span = segment.span(other.section.at, other.section.end - other.section.at)
                 self.budget.report(Corrupt("EWF table2 section", span, "differs from the table section, both checksums hold"))
         limit = _limit(table, sectors, segment)
