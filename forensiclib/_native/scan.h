@@ -31,11 +31,31 @@ typedef struct {
     int64_t reached;            /* hits that begin before it are all there */
     int full, failed;
     int skip;                   /* zero fill holds no anchor */
+    uint8_t three[8192];        /* one bit for each hash of the first three bytes of an anchor */
     uint8_t nibbles[4 * 4 * 32];/* groups x places x (low, high) x 16 */
 } scan_state;
 
 static uint32_t scan_u32(const uint8_t *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint32_t scan_three(uint32_t word) {
+    return ((word & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
+}
+
+/* Survivors of the look-ups are mostly noise; one bit refuses nearly all of it. */
+static void scan_expect(scan_state *s) {
+    uint32_t length, slot, third, at, hash;
+    for (length = 1; length <= 4; length++)
+        for (slot = 0; slot < 1u << s->bits; slot++)
+            for (at = scan_u32(s->slots + (((size_t)(length - 1) << s->bits) + slot) * 4); at; at = scan_u32(s->entry + (size_t)(at - 1) * 16 + 12)) {
+                uint32_t key = scan_u32(s->entry + (size_t)(at - 1) * 16);
+                if (length == 1) { memset(s->three, 0xFF, sizeof s->three); return; }
+                for (third = 0; third < (length == 2 ? 256u : 1u); third++) {
+                    hash = scan_three(length == 2 ? key | third << 16 : key);
+                    s->three[hash >> 3] |= (uint8_t)(1u << (hash & 7));
+                }
+            }
 }
 
 /* 0 when the blob is sound. Every index in it is proved here. */
@@ -75,6 +95,7 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
             s->nibbles[i * 32 + (j & 15)] |= v;
             s->nibbles[i * 32 + 16 + (j >> 4)] |= v;
         }
+    scan_expect(s);
     return 0;
 }
 
@@ -172,8 +193,10 @@ static inline int64_t scan_fill(const scan_state *s, int64_t p, int64_t end) {
 static int scan_mask(scan_state *s, int64_t p, uint64_t mask) {
     while (mask) {
         int64_t at = p + __builtin_ctzll(mask);
-        uint32_t which = scan_filter(s, s->data + at);
+        uint32_t hash = scan_three(scan_u32(s->data + at)), which;
         mask &= mask - 1;
+        if (!(s->three[hash >> 3] >> (hash & 7) & 1)) continue;
+        which = scan_filter(s, s->data + at);
         if (which && !scan_confirm(s, at, which)) return 0;
     }
     return 1;

@@ -43,6 +43,8 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         if length <= pixels:
             return None
     if length > data.size:
+        if pixels > data.size:
+            return None
         return Find(data.size, 0.3, reason + "; there are fewer", complete=False, owned=pixels)
     return Find(length, sure, reason)
 

@@ -12,6 +12,7 @@ ENOUGH = 4
 """Packs that make a stream."""
 _END, _PACK, _SYSTEM = 0xB9, 0xBA, 0xBB
 PADDING = 1 << 16
+SECTOR = 512
 
 
 def _step(data: ByteSource, at: int) -> tuple[int, int]:
@@ -47,7 +48,7 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
             at = further
             continue
         if kind == _END:
-            if data.read_at(at + 4, 4) == b"\0\0\1\xba" and at + 4 & 511:
+            if data.read_at(at + 4, 4) == b"\0\0\1\xba" and (at + 4) % SECTOR:
                 at += 4
                 continue
             reason = f"{packs} packs to the end code"
@@ -55,12 +56,21 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         if kind == 0 or at + length > data.size:
             if packs < ENOUGH:
                 return None
-            begun = _step(data, _step(data, 0)[1])[0] == _SYSTEM
-            reason = f"{packs} packs in a chain, no end code" + ("" if begun else "; it begins in the middle of a stream")
-            return Find(at, 0.6 if begun else 0.3, reason, complete=False, owned=at)
+            return _without_end(data, at, packs, kind == 0)
         packs += kind == _PACK
         video = video or 0xE0 <= kind <= 0xEF
         at += length
+
+
+def _without_end(data: ByteSource, at: int, packs: int, clean: bool) -> Find:
+    """Many writers leave the end code out: then the fill behind the last whole packet is the end."""
+    begun = _step(data, _step(data, 0)[1])[0] == _SYSTEM
+    reason = f"{packs} packs in a chain, no end code"
+    if not begun:
+        return Find(at, 0.3, reason + "; it begins in the middle of a stream", complete=False, owned=at)
+    if clean and not data.read_at(at, SECTOR).strip(b"\0"):
+        return Find(at, 0.6, reason + "; zeros or nothing behind the last packet", owned=at)
+    return Find(at, 0.5, reason, complete=False, owned=at)
 
 
 CARVERS = (
@@ -76,6 +86,6 @@ CARVERS = (
         measure=measure,
         maximum=64 << 30,
         refs=("ISO/IEC 11172-1, 2.4.3: pack and packet", "ISO/IEC 13818-1, 2.5.3: program stream"),
-        gaps=("elementary and transport streams are not recognised", "a stream without end code (DVD VOB) is reported as incomplete"),
+        gaps=("elementary and transport streams are not recognised", "the end of a stream without end code is where no packet follows"),
     ),
 )
