@@ -136,7 +136,8 @@ def test_read_libewf(benchmark: Any, evidence: str) -> None:
 @pytest.mark.benchmark(group="random 4 KiB reads, 2000")
 @pytest.mark.parametrize("peer", ["forensiclib", "libewf"])
 def test_random_reads(benchmark: Any, evidence: str, peer: str) -> None:
-    places = [random.Random(3).randrange(_size(evidence) // 4096) * 4096 for _ in range(2000)]
+    rng, blocks = random.Random(3), _size(evidence) // 4096
+    places = [rng.randrange(blocks) * 4096 for _ in range(2000)]
     if peer == "forensiclib":
         image = FORMAT.open([evidence], Budget())
         benchmark.pedantic(lambda: [image.read_at(at, 4096) for at in places], rounds=3)
