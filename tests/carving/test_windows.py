@@ -136,7 +136,7 @@ def test_objects_of_the_compiler(exact, tmp_path: Path) -> None:
         assert exact("elf", (tmp_path / "out").read_bytes()).extension == extension
 
 
-@pytest.mark.parametrize("count", [1, 3, 300, 70_000])
+@pytest.mark.parametrize("count", [1, 3, 300, 30_000])
 def test_property_lists_of_python(exact, cuts, count: int) -> None:
     import datetime
     import plistlib
