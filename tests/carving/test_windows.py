@@ -70,6 +70,22 @@ def test_a_hive_with_one_spoiled_bin_keeps_the_rest(measure, corpus: Path) -> No
 
 
 @pytest.mark.corpus
+@pytest.mark.parametrize("name", ["plaso/SystemIdentity.mdb", "go-ese/qmgr.db"])
+def test_ese_databases(exact, cuts, corpus: Path, name: str) -> None:
+    content = (corpus / name).read_bytes()
+    exact("ese", content)
+    cuts("ese", content, blind=len(content))  # the pages at the end may be zero: any bytes
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", ["plaso/Catalog1.edb", "go-ese/SRUM/SRUDB.dat"])
+def test_what_lies_behind_the_owned_pages_of_a_database_is_zero(measure, corpus: Path, name: str) -> None:
+    content = (corpus / name).read_bytes()
+    found = measure("ese", content)
+    assert found is not None and found.complete and not any(content[found.length :])
+
+
+@pytest.mark.corpus
 @pytest.mark.parametrize("name", ["plaso/example.lnk", "plaso/NeroInfoTool.lnk"])
 def test_shell_links(exact, cuts, corpus: Path, name: str) -> None:
     content = (corpus / name).read_bytes()

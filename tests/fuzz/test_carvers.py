@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from forensiclib.carving import archives, elf, evtx, frames, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows
+from forensiclib.carving import archives, elf, ese, evtx, frames, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows
 from forensiclib.carving import gzip as streams
 from forensiclib.carving import zip as packages
 from forensiclib.core.limits import Budget
@@ -24,7 +24,7 @@ from forensiclib.core.source import MemorySource
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
-ROOMS = (archives, elf, evtx, frames, ole, packages, pdf, pe, plist, rar, regf, sevenzip, sqlite, streams, windows)
+ROOMS = (archives, elf, ese, evtx, frames, ole, packages, pdf, pe, plist, rar, regf, sevenzip, sqlite, streams, windows)
 CARVERS = {carver.name: carver for room in ROOMS for carver in room.CARVERS}
 SAMPLES = Path(__file__).parent.parent / "samples" / "carving"
 TEXT = b"".join(b"line %d\n" % i for i in range(300))
@@ -93,6 +93,7 @@ MADE = {
 }
 REAL = {
     "evtx": "evtx/new-user-security.evtx",
+    "ese": "go-ese/Sample_UAL/HyperV-PC/SystemIdentity.mdb",
     "evtx-chunk": "evtx/new-user-security.evtx",
     "regf": "registry/Registry.Test/Hives/SAM",
     "ole": "plaso/automaticDestinations-ms/9d1f905ce5044aee.automaticDestinations-ms",
