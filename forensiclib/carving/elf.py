@@ -83,7 +83,7 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     segments, program = _programs_end(window, head, form, budget)
     sections = _sections_end(window, head, form, budget)
     kind = ("elf", "ELF program") if program else _KINDS[head["type"]]
-    if segments < 0:
+    if segments < 0 or (sections < 0 and not segments):
         return None
     if sections < 0:
         return Find(min(segments, data.size), 0.4, "segments alone, the section table is not there", *kind, complete=False)

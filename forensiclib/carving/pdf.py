@@ -28,6 +28,7 @@ _DICTIONARY = 64 << 10
 _BODY = 32 << 20
 _RESYNC = 1 << 20
 _HEADER = 1_024
+_REPAIRS = 200
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class _Walk:
     revisions  marks that hold
     last       behind the last whole object
     repairs    stretches that were no object, stepped over
+    stated     length that a linearization dictionary states, 0 without one
     """
 
     end: int = 0
@@ -49,6 +51,7 @@ class _Walk:
     repairs: int = 0
     encrypted: bool = False
     table: int = 0
+    stated: int = 0
 
 
 def _skip_space(window: Window, at: int, most: int = 4_096) -> int:
@@ -176,7 +179,7 @@ def _linearized(window: Window, walk: _Walk, first: int) -> int:
     stated = _LINEAR.search(head) if b"/Linearized" in head else None
     if stated is None:
         return 0
-    end = int(stated[1])
+    walk.stated = end = int(stated[1])
     at = window.at(max(0, end - 96), 96).rfind(b"startxref")
     if end > window.size or at < 0:
         return 0
@@ -228,7 +231,7 @@ def _follow(window: Window, walk: _Walk, at: int, budget: Budget) -> None:
         at = _skip_space(window, at)
         after = _step(window, walk, at, budget)
         if after < 0:
-            if walk.end or not walk.objects or window.at(at, 5) == b"%PDF-":
+            if walk.end or not walk.objects or walk.repairs >= _REPAIRS or window.at(at, 5) == b"%PDF-":
                 return
             after = _resync(window, at + 1, budget)
             if after < 0:
@@ -254,6 +257,12 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
         head = window.at(walk.table, 1_024)
         walk.encrypted |= b"/Encrypt" in head[: max(0, head.find(b"stream"))]
     title = "PDF document, encrypted" if walk.encrypted else ""
+    if walk.end + 2 < walk.stated:
+        return (
+            Find(walk.last, 0.5, f"{walk.objects} objects of a linearized document of {walk.stated} bytes", "", title, complete=False)
+            if walk.last
+            else None
+        )
     if walk.end:
         updates = f", {walk.revisions} end marks" if walk.revisions > 1 else ""
         if not _previous_hold(window, walk.table, budget):

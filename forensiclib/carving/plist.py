@@ -41,9 +41,12 @@ def _object_end(window: Window, at: int, reference: int) -> int:
     return end if count >= 0 and end <= window.size else -1
 
 
-def _trailer_end(window: Window, table: int, objects: int, reference: int) -> int:
+def _trailer_end(window: Window, table: int, starts: set[int], reference: int) -> int:
     """End of the file when the offset table is at ``table``; -1 when it is not."""
+    objects = len(starts)
     for width in (1, 2, 3, 4, 8):
+        if window.number(table, width, big=True) not in starts:
+            continue  # its first entry is the first object, or another
         at = table + objects * width
         raw = window.at(at, _TRAILER)
         if len(raw) < _TRAILER or raw[:5] != bytes(5) or raw[6] != width or raw[7] != reference:
@@ -67,7 +70,7 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
         at, starts = _FIRST, set[int]()
         while at > 0:
             budget.item()
-            if starts and (end := _trailer_end(window, at, len(starts), reference)) > 0:
+            if starts and (end := _trailer_end(window, at, starts, reference)) > 0:
                 if _offsets_hold(window, at, starts, end):
                     return Find(end, 1.0, f"{len(starts)} objects, each in the offset table")
                 return Find(end, 0.8, f"{len(starts)} objects, the offset table names others")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from forensiclib.carving._read import Window
 from forensiclib.core.declare import Carver, Find, Signature
@@ -51,14 +52,20 @@ def _bins(window: Window, size: int, budget: Budget) -> tuple[int, int]:
     return reach, spoiled
 
 
-def _hive(window: Window, head: dict[str, int], sealed: bool, budget: Budget) -> Find | None:
+def _named(raw: bytes) -> str:
+    """The end of the path that the base block keeps, for the reason; empty when it is no text."""
+    name = raw.decode("utf-16-le", "replace").partition("\0")[0]
+    return f"; named {name!r}" if name and name.isprintable() else ""
+
+
+def _hive(window: Window, head: dict[str, Any], sealed: bool, budget: Budget) -> Find | None:
     size = head["bins_size"]
     if not size or size % 4096 or size > 0x7FFF_F000:
         return None
     held, spoiled = _bins(window, size, budget)
     if not held:
         return None
-    dirty = "" if head["sequence1"] == head["sequence2"] else "; not cleanly closed"
+    dirty = _named(head["name"]) + ("" if head["sequence1"] == head["sequence2"] else "; not cleanly closed")
     if spoiled:
         dirty += f"; {spoiled} bytes between bins are in none"
     if held < size:

@@ -84,7 +84,7 @@ def _cut(length: int, page_size: int, bad: set[int], reached: Reached) -> int:
     """Where to end a database with pages that are not its own: before them when none of its own is
     known to follow."""
     first = min(bad)
-    return length if max(reached.good) > first else max(1, first - 1) * page_size
+    return length if max(reached.good, default=0) > first else max(1, first - 1) * page_size
 
 
 def _measure(data: ByteSource, budget: Budget) -> Find | None:
@@ -97,6 +97,8 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
         return None
     stated = head["pages"] if head["change_counter"] == head["valid_for"] else 0
     limit = _WALKED if stated else budget.limits.chain
+    if data.size < size:
+        return Find(data.size, 0.5, "the data ends inside the first page", complete=False)
     reached = reach(data, size, usable, _ENCODINGS[head["encoding"]], head["first_trunk"], limit, budget)
     title = _title(reached.tables)
     if not stated:

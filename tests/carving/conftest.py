@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from forensiclib.carving import archives, elf, evtx, frames, gzip, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows, zip
+from forensiclib.carving import archives, elf, ese, evtx, frames, gzip, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows, zip
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, MemorySource
 
-ROOMS = (archives, elf, evtx, frames, gzip, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows, zip)
+ROOMS = (archives, elf, ese, evtx, frames, gzip, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows, zip)
 CARVERS: dict[str, Carver] = {carver.name: carver for room in ROOMS for carver in room.CARVERS}
 CONTINUED = frozenset(("gzip", "bzip2", "xz", "zstd", "lz4"))
 """Formats in which a second file at the very end of the first is, by definition, part of it."""

@@ -85,6 +85,20 @@ def test_incremental_updates_belong_to_the_file(exact, measure, tmp_path: Path, 
     assert cut is not None and cut.length == sizes[1]
 
 
+def test_the_first_section_of_a_linearized_document_is_not_the_whole(measure, tmp_path: Path) -> None:
+    if shutil.which("qpdf") is None:
+        pytest.skip("qpdf is not installed")
+    (tmp_path / "in.pdf").write_bytes(original(NAMES[0]))
+    subprocess.run(["qpdf", "--linearize", "in.pdf", "out.pdf"], cwd=tmp_path, check=True)
+    content = (tmp_path / "out.pdf").read_bytes()
+    first = content.index(b"%%EOF")
+    table = content.index(b"xref\n")
+    pointed = content[:first].replace(b"startxref\n0\n", b"startxref\n%d\n" % table) + content[first:]  # as some writers do
+    for cut in (content[:9000], pointed[:9000]):
+        found = measure("pdf", cut + NOISE)
+        assert found is not None and not found.complete
+
+
 @pytest.mark.parametrize("end", [b"%%EOF", b"%%EOF\n", b"%%EOF\r\n", b"%%EOF\r"])
 def test_one_end_of_line_belongs_to_the_file(exact, end: bytes) -> None:
     content = original(NAMES[0])

@@ -26,9 +26,9 @@ class Pipe(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: object) -> int:
-        self.made += bytes(data)  # type: ignore[call-overload]
-        return len(bytes(data))  # type: ignore[call-overload]
+    def write(self, data: bytes) -> int:
+        self.made += bytes(data)
+        return len(bytes(data))
 
 
 def archive(
