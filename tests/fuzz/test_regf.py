@@ -20,6 +20,7 @@ from forensiclib.stores.regf.regf import open_hive
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
+SAMPLE = Path(__file__).resolve().parents[1] / "samples/regf/hivex.hiv"
 HIVES = ("plaso/regf/100_sub_keys.hiv", "regipy/regipy_tests/SECURITY.xz", "regipy/regipy_tests/BCD.xz")
 
 
@@ -38,6 +39,11 @@ def everything(data: bytes, budget: Budget, log: bytes = b"") -> None:
         assert not isinstance(item, Key) or item.state != "allocated"
     hive.table()
     list(hive.changes())
+
+
+@pytest.mark.timeout(0 if COUNT > 1000 else 300)
+def test_the_sample_damaged() -> None:
+    assert rows_or_evidence_error(everything, mutations(SAMPLE.read_bytes(), COUNT)) == COUNT
 
 
 @pytest.mark.corpus

@@ -86,7 +86,8 @@ def hive(name: bytes, flags: int, ticks: int, value: bytes, value_flags: int, da
     name=st.binary(max_size=40),
     flags=st.sampled_from([0, 0x20]),
     ticks=st.one_of(
-        st.integers(0, (1 << 64) - 1), st.sampled_from([0, 1, 208_678_456_368_547_758, 208_678_456_368_547_759, 24_211_231_631_952_241])
+        st.integers(0, (1 << 64) - 1),
+        st.sampled_from([0, 1, 208_678_456_368_547_758, 208_678_456_368_547_759, 24_211_231_631_952_241]),
     ),
     value=st.binary(max_size=40),
     value_flags=st.sampled_from([0, 1]),
