@@ -209,7 +209,7 @@ def regf_columns(const unsigned char[::1] data not None, keys, values, int64_t p
                 sizes[i] = stated & 0x7FFFFFFF
                 types[i] = regf_u32(p + 12)
                 ticks = regf_u64(hive + REGF_BINS + key_rows[4 * key] + 8)
-                if ticks != 0 and ticks <= 208817092805475807ULL:
+                if ticks != 0 and ticks <= 208678456368547758ULL:
                     written = <int64_t> ticks - 116444736000000000LL
                     if written >= -92233720368547758LL:
                         last_written[i] = written * 100

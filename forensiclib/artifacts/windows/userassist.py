@@ -68,7 +68,8 @@ def rows(key: Key, budget: Budget) -> Iterator[Row]:
         name = value.name if value.name.startswith("UEME_") else value.name.translate(ROT13)
         entry = _entry(value.data)
         if entry is not None:
-            yield value.row(group=key.path.split("\\")[-2].strip("{}").lower(), name=name, program=_program(name), **entry)
+            group = key.path.rpartition("\\")[0].rpartition("\\")[2].strip("{}").lower()
+            yield value.row(group=group, name=name, program=_program(name), **entry)
         elif name != _SESSION and value.live:
             found = f"{name}: {value.size} bytes instead of {ENTRY_3.size} or {ENTRY_5.size}"
             budget.report(Corrupt("UserAssist entry", None, found), where=key.path)

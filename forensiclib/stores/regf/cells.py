@@ -142,12 +142,15 @@ class Cells:
     def key(self, offset: int) -> KeyNode:
         """The key node at ``offset``; a name that runs past its cell is cut at the cell's end."""
         have = self.record(offset, "key", b"nk", KEY_NODE.size)
-        f = KEY_NODE.dict(self.data, BINS + offset + 4)
-        raw = self.content(offset, min(have, KEY_NODE.size + f["name_length"]))[KEY_NODE.size :]
-        name = raw.decode("latin-1") if f["flags"] & COMPRESSED_NAME else utf16(raw)
+        (
+            _, flags, last_written, _, parent, subkeys, _, subkey_list, _, values, value_list, security, class_name,
+            _, _, _, _, _, name_length, class_length,
+        ) = KEY_NODE.unpack(self.data, BINS + offset + 4)  # fmt: skip
+        raw = self.content(offset, min(have, KEY_NODE.size + name_length))[KEY_NODE.size :]
+        name = raw.decode("latin-1") if flags & COMPRESSED_NAME else utf16(raw)
         return KeyNode(
-            offset, have + 4, f["flags"], f["last_written"], f["parent"], f["subkeys"], f["subkey_list"], f["values"],
-            f["value_list"], f["security"], f["class_name"], f["class_length"], name,
+            offset, have + 4, flags, last_written, parent, subkeys, subkey_list, values, value_list, security,
+            class_name, class_length, name,
         )  # fmt: skip
 
     def value(self, offset: int) -> ValueNode:

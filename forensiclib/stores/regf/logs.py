@@ -6,6 +6,7 @@ what it would not is a finding.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ class Replay:
 
     source    the hive with the dirty pages over it
     pages     dirty pages applied; sequences   of the log entries applied (new format), in order
-    logs      suffixes of the logs that gave them; base   recovered from a log, or the hive's own
+    logs      suffixes of the logs that gave them; base   the hive's own or, where that was
+              damaged, a log's; its bins_size is that of the last entry applied
     """
 
     source: ByteSource
@@ -45,6 +47,7 @@ class Replay:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     sequence: int
+    bins_size: int
     patches: tuple[Patch, ...]
 
 
@@ -142,7 +145,7 @@ def _entry(what: str, source: ByteSource, at: int, size: int, budget: Budget) ->
             raise damaged(f"page {offset:#x}+{length:#x} of hive bins of {head['bins_size']:#x} bytes")
         patches.append((BINS + offset, source.slice(at + data, length)))
         data += length
-    return _Entry(head["sequence"], tuple(patches))
+    return _Entry(head["sequence"], head["bins_size"], tuple(patches))
 
 
 def _replay_new(hive: ByteSource, base: Base, logs: list[_Log], budget: Budget) -> Replay | None:
@@ -153,6 +156,7 @@ def _replay_new(hive: ByteSource, base: Base, logs: list[_Log], budget: Budget) 
     patches: list[Patch] = []
     sequences: list[int] = []
     used: list[str] = []
+    bins_size = base.bins_size
     for log in logs:
         taken = _applicable(log, base, sequences[-1] if sequences else None, budget)
         if taken and not sequences and base.intact and taken[0].sequence > base.primary:
@@ -161,6 +165,7 @@ def _replay_new(hive: ByteSource, base: Base, logs: list[_Log], budget: Budget) 
         if taken:
             used.append(log.name)
             sequences += [e.sequence for e in taken]
+            bins_size = taken[-1].bins_size
             patches += [patch for e in taken for patch in e.patches]
     if not patches:
         return None
@@ -168,6 +173,7 @@ def _replay_new(hive: ByteSource, base: Base, logs: list[_Log], budget: Budget) 
         patches.insert(0, (0, logs[0].source.slice(0, SECTOR)))
     pages = sum(1 for at, _ in patches if at)
     found = base if base.intact else logs[0].base
+    found = dataclasses.replace(found, bins_size=bins_size)
     return Replay(_over(hive, patches, budget), found, pages, tuple(sequences), tuple(used))
 
 
