@@ -114,7 +114,7 @@ def _one(source: ByteSource, budget: Budget, at: int, window: memoryview, start:
             return chunk
         budget.report(Corrupt("event log chunk", span_of(source, at + cut, 8), f"another begins {cut - start} bytes into it"))
         return Chunk(chunk.at, cut - start, chunk.kind, chunk.first_id, chunk.last_id, chunk.free_space, False)
-    if piece == bytes(len(piece)):
+    if not piece.tobytes().strip(b"\0"):
         return Chunk(at + start, len(piece), SKIP)
     cut = _another(window, start + 1, end)
     length = (cut if cut >= 0 else end) - start
@@ -132,7 +132,8 @@ def runs(source: ByteSource, budget: Budget, start: int = 0) -> Iterator[Run]:
     readable = fill_bad(source, budget.report)
     while start < source.size:
         budget.check()
-        data = memoryview(readable.read_at(start, _WINDOW * CHUNK_SIZE + 512))
+        buffer = bytearray(min(source.size - start, _WINDOW * CHUNK_SIZE + 512))
+        data = memoryview(buffer)[: readable.read_into(start, buffer)]
         found: list[Chunk] = []
         at = 0
         while at < len(data) and len(found) < _WINDOW:
