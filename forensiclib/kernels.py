@@ -29,16 +29,20 @@ except ImportError as _why:
     WHICH = f"python ({_why})"
 
 _decompress: Callable[[bytes | memoryview, int, int], bytes]
+crc32: Callable[[bytes | bytearray | memoryview, int], int]
+"""CRC-32 (ISO 3309, as in zlib) of the bytes, going on from the second argument (0 to begin)."""
 _damage: type[Exception]
 try:
-    # isal inflates 1.6 to 2.3 times as fast as zlib and releases the GIL (docs/dependencies.md).
+    # isal inflates 1.6 to 2.3 times as fast as zlib (CRC-32: 6 times) and releases the GIL (docs/dependencies.md).
     import isal.isal_zlib as _isal
 
     _decompress, _damage, INFLATE = _isal.decompress, _isal.IsalError, "isal"
+    crc32 = _isal.crc32
 except ImportError:
     import zlib as _zlib
 
     _decompress, _damage, INFLATE = _zlib.decompress, _zlib.error, "zlib"
+    crc32 = _zlib.crc32
 
 
 def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes:

@@ -40,16 +40,14 @@ typedef struct {
     uint32_t record;
 } ev_name;
 
-/* What is known of an offset in the chunk; each group counts only in the generation it was noted in. */
+/* What is known of an offset in the chunk. */
 typedef struct {
-    uint32_t known;    /* a name stands here */
-    int32_t name;
-    uint32_t compiled; /* a template stands here */
-    uint32_t program;
-    uint32_t keyed;    /* a literal of ``key_size`` bytes that is a key stands here */
-    uint32_t key_size;
+    uint32_t at;
+    uint8_t known, sound, compiled, keyed;
+    int32_t name;      /* known: a name stands here; sound: with its right hash */
+    uint32_t program;  /* compiled: a template stands here */
+    uint32_t key_size; /* keyed: a literal of so many bytes that is a key stands here */
     int32_t key;
-    uint32_t sound;    /* of the name: its hash is right */
 } ev_place;
 
 /* A name by its hash. */
@@ -72,13 +70,15 @@ typedef struct {
     ev_buf scratch;
     ev_slot *slots;
     uint32_t n_slots; /* a power of two */
-    ev_place *places; /* by offset */
+    ev_place *places;
+    uint32_t n_places;
+    uint16_t *place_of; /* by offset; it counts where the place there says the same offset */
 } ev_ctx;
 
 static void ev_free(ev_ctx *x) {
     free(x->tokens); free(x->nodes); free(x->attributes); free(x->pieces);
     free(x->values.data); free(x->names.data); free(x->letters.data); free(x->scratch.data);
-    free(x->slots); free(x->places);
+    free(x->slots); free(x->places); free(x->place_of);
 }
 
 static int ev_start(ev_ctx *x) {
@@ -89,8 +89,9 @@ static int ev_start(ev_ctx *x) {
     x->pieces = (ev_piece *)malloc(EV_NODES * sizeof(ev_piece));
     x->n_slots = EV_SLOTS;
     x->slots = (ev_slot *)calloc(EV_SLOTS, sizeof(ev_slot));
-    x->places = (ev_place *)calloc(EV_CHUNK, sizeof(ev_place));
-    return x->tokens && x->nodes && x->attributes && x->pieces && x->slots && x->places;
+    x->places = (ev_place *)malloc(EV_CHUNK * sizeof(ev_place));
+    x->place_of = (uint16_t *)calloc(EV_CHUNK, sizeof(uint16_t));
+    return x->tokens && x->nodes && x->attributes && x->pieces && x->slots && x->places && x->place_of;
 }
 
 static int ev_failed(const ev_ctx *x) { return x->values.failed || x->names.failed || x->letters.failed || x->scratch.failed; }
@@ -107,7 +108,7 @@ static void ev_chunk_start(ev_ctx *x, const uint8_t *data, uint32_t size) {
     x->data = data;
     x->size = size;
     x->generation++;
-    x->n_tokens = x->spent_chunk = x->read_letters = 0;
+    x->n_tokens = x->n_places = x->spent_chunk = x->read_letters = 0;
     x->names.size = x->letters.size = 0;
     ev_token_put(x, EV_ERROR, EV_BOUND, 0, 0);
 }
@@ -185,6 +186,17 @@ static int32_t ev_intern(ev_ctx *x, const uint8_t *text, size_t size) {
     return (int32_t)count;
 }
 
+/* ``at`` < EV_CHUNK. The pointer stays good while the chunk is in hand. */
+static ev_place *ev_place_at(ev_ctx *x, uint32_t at) {
+    ev_place *place = x->places + x->place_of[at];
+    if (x->place_of[at] < x->n_places && place->at == at) return place;
+    x->place_of[at] = (uint16_t)x->n_places;
+    place = x->places + x->n_places++;
+    memset(place, 0, sizeof(*place));
+    place->at = at;
+    return place;
+}
+
 /* The name structure at ``at``: its number or -1, its bytes, whether its hash is right. */
 static int32_t ev_name_at(ev_ctx *x, uint32_t at, uint32_t *length, int *sound) {
     const uint8_t *p;
@@ -192,11 +204,11 @@ static int32_t ev_name_at(ev_ctx *x, uint32_t at, uint32_t *length, int *sound) 
     uint32_t chars, hash = 0, i;
     if (at > x->size || x->size - at < 10) return -1;
     p = x->data + at;
-    place = x->places + at;
+    place = ev_place_at(x, at);
     chars = ev_u16(p + 6);
     if (chars == 0 || 2 * chars > x->size - at - 10 || ev_u16(p + 8 + 2 * chars)) return -1;
     *length = 10 + 2 * chars;
-    if (place->known != x->generation) {
+    if (!place->known) {
         if (x->read_letters + chars > EV_LETTERS) return -1;
         x->read_letters += chars;
         for (i = 0; i < chars; i++) hash = hash * 65599u + ev_u16(p + 8 + 2 * i);
@@ -206,7 +218,7 @@ static int32_t ev_name_at(ev_ctx *x, uint32_t at, uint32_t *length, int *sound) 
         place->name = ev_intern(x, x->scratch.data, x->scratch.size);
         place->sound = (hash & 0xFFFF) == ev_u16(p + 4);
         if (place->name < 0) return -1;
-        place->known = x->generation;
+        place->known = 1;
     }
     *sound = (int)place->sound;
     return place->name;
@@ -381,10 +393,10 @@ static int64_t ev_template(ev_ctx *x, uint32_t identity, uint32_t definition) {
     ev_place *place;
     uint64_t end;
     if (definition > x->size || x->size - definition < 24 || ev_u32(x->data + definition + 4) != identity) return -1;
-    place = x->places + definition;
-    if (place->compiled != x->generation) {
+    place = ev_place_at(x, definition);
+    if (!place->compiled) {
         end = (uint64_t)definition + 24 + ev_u32(x->data + definition + 20);
-        place->compiled = x->generation;
+        place->compiled = 1;
         place->program = ev_compile(x, definition + 24, end < x->size ? (uint32_t)end : x->size, 1);
     }
     return place->program;

@@ -226,8 +226,8 @@ static void ev_key(ev_ctx *x, ev_node *n) {
         int literal;
         if (ev_name_of(x, x->attributes[a].name)->role != EV_R_NAME || x->attributes[a].first < 0) continue;
         literal = p->kind == EV_STRING && p->next < 0 && p->size;
-        place = x->places + (literal ? p->at : 0);
-        if (literal && place->keyed == x->generation && place->key_size == p->size) {
+        place = ev_place_at(x, literal ? p->at : 0);
+        if (literal && place->keyed && place->key_size == p->size) {
             key = place->key;
         } else {
             x->scratch.size = 0;
@@ -236,7 +236,7 @@ static void ev_key(ev_ctx *x, ev_node *n) {
             key = ev_intern(x, x->scratch.data, x->scratch.size);
             if (key < 0) continue;
             if (literal) {
-                place->keyed = x->generation;
+                place->keyed = 1;
                 place->key_size = p->size;
                 place->key = key;
             }

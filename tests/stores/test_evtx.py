@@ -227,7 +227,15 @@ def test_xml_holds_what_the_columns_hold(corpus: Path) -> None:
             assert event.findtext(f"{ns}System/{ns}EventID") == str(values["event_id"])
             assert event.findtext(f"{ns}System/{ns}Channel") == values["channel"]
             texts = [e.text for part in event[1:] for e in part.iter() if e.text]
-            assert len(texts) == len(list(leaves(json.loads(values["data"], object_pairs_hook=list))))
+            found = leaves(json.loads(values["data"], object_pairs_hook=list))
+            assert len(texts) == sum("@" not in path[-1] for path, _ in found)
+
+
+def plain(text: str | None) -> str:
+    """libevtx pads numbers in hexadecimal with zeros, and times to nanoseconds; Windows does neither."""
+    if text and text.startswith("0x"):
+        return hex(int(text, 16))
+    return re.sub(r"(\.\d{7})00Z$", r"\1Z", text or "")
 
 
 def test_xml_elements_are_those_of_libevtx(corpus: Path) -> None:
@@ -240,7 +248,7 @@ def test_xml_elements_are_those_of_libevtx(corpus: Path) -> None:
         expected = ET.fromstring(theirs.get_record(i).xml_string.rstrip("\0"))
         found = ET.fromstring(log.xml(record))
         assert [e.tag for e in found.iter()] == [e.tag for e in expected.iter()]
-        assert [e.text for e in found.iter() if e.text] == [e.text for e in expected.iter() if e.text and e.text.strip()]
+        assert [plain(e.text) for e in found.iter() if e.text] == [plain(e.text) for e in expected.iter() if (e.text or "").strip()]
 
 
 def findings(data: bytes) -> list[str]:
