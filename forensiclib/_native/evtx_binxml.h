@@ -10,7 +10,7 @@ enum { EV_SIZE = 1, EV_STRUCTURE = 2, EV_TEMPLATE = 4, EV_VALUE = 8, EV_BOUND = 
 enum { EV_CHUNK = 65536, EV_TOKENS = 1 << 17, EV_RECORD_UNITS = 1 << 15, EV_CHUNK_UNITS = 1 << 17, EV_DEPTH = 128, EV_NEST = 16 };
 enum { EV_LETTERS = 1 << 20 };
 enum { EV_STOP, EV_OPEN, EV_TAGGED, EV_CLOSE, EV_ATTRIBUTE, EV_LITERAL, EV_SUBSTITUTE, EV_INSTANCE, EV_FLAG, EV_ERROR };
-enum { EV_SLOTS = 1 << 19, EV_NODES = EV_RECORD_UNITS + 2 };
+enum { EV_SLOTS = 1 << 11, EV_NODES = EV_RECORD_UNITS + 2 };
 
 /* Names that columns are made of; EV_ROLE_ATTRIBUTES and above are attributes. */
 enum {
@@ -34,11 +34,24 @@ typedef struct {
     uint8_t text_taken, hidden, always_list, again;
 } ev_node;
 typedef struct {
-    uint32_t raw, raw_size, json, json_size, units;
+    uint32_t raw, raw_size, json, json_size, units, hash;
     uint8_t role, is_namespace;
     int32_t parent, head; /* in record number ``record``: whose child last had this key, and the first that had */
     uint32_t record;
 } ev_name;
+
+/* What is known of an offset in the chunk. */
+typedef struct {
+    uint32_t at;
+    uint8_t known, sound, compiled, keyed;
+    int32_t name;      /* known: a name stands here; sound: with its right hash */
+    uint32_t program;  /* compiled: a template stands here */
+    uint32_t key_size; /* keyed: a literal of so many bytes that is a key stands here */
+    int32_t key;
+} ev_place;
+
+/* A name by its hash. */
+typedef struct { uint32_t generation, name; } ev_slot;
 
 typedef struct {
     const uint8_t *data;
@@ -55,22 +68,17 @@ typedef struct {
     ev_buf names;   /* ev_name */
     ev_buf letters; /* text of names */
     ev_buf scratch;
-    uint32_t *slots, *slot_generation; /* name by hash */
-    uint32_t *known;  /* generation, by offset in the chunk: name */
-    int32_t *known_name;
-    uint8_t *known_sound;
-    uint32_t *compiled; /* generation, by offset: template */
-    uint32_t *program;
-    uint32_t *keyed; /* generation, by offset: literal that is a key */
-    uint32_t *keyed_size;
-    int32_t *keyed_name;
+    ev_slot *slots;
+    uint32_t n_slots; /* a power of two */
+    ev_place *places;
+    uint32_t n_places;
+    uint16_t *place_of; /* by offset; it counts where the place there says the same offset */
 } ev_ctx;
 
 static void ev_free(ev_ctx *x) {
     free(x->tokens); free(x->nodes); free(x->attributes); free(x->pieces);
     free(x->values.data); free(x->names.data); free(x->letters.data); free(x->scratch.data);
-    free(x->slots); free(x->slot_generation); free(x->known); free(x->known_name); free(x->known_sound);
-    free(x->compiled); free(x->program); free(x->keyed); free(x->keyed_size); free(x->keyed_name);
+    free(x->slots); free(x->places); free(x->place_of);
 }
 
 static int ev_start(ev_ctx *x) {
@@ -79,18 +87,11 @@ static int ev_start(ev_ctx *x) {
     x->nodes = (ev_node *)malloc(EV_NODES * sizeof(ev_node));
     x->attributes = (ev_attribute *)malloc(EV_NODES * sizeof(ev_attribute));
     x->pieces = (ev_piece *)malloc(EV_NODES * sizeof(ev_piece));
-    x->slots = (uint32_t *)malloc(EV_SLOTS * 4);
-    x->slot_generation = (uint32_t *)calloc(EV_SLOTS, 4);
-    x->known = (uint32_t *)calloc(EV_CHUNK, 4);
-    x->known_name = (int32_t *)malloc(EV_CHUNK * 4);
-    x->known_sound = (uint8_t *)malloc(EV_CHUNK);
-    x->compiled = (uint32_t *)calloc(EV_CHUNK, 4);
-    x->program = (uint32_t *)malloc(EV_CHUNK * 4);
-    x->keyed = (uint32_t *)calloc(EV_CHUNK, 4);
-    x->keyed_size = (uint32_t *)malloc(EV_CHUNK * 4);
-    x->keyed_name = (int32_t *)malloc(EV_CHUNK * 4);
-    return x->tokens && x->nodes && x->attributes && x->pieces && x->slots && x->slot_generation && x->known && x->known_name &&
-           x->known_sound && x->compiled && x->program && x->keyed && x->keyed_size && x->keyed_name;
+    x->n_slots = EV_SLOTS;
+    x->slots = (ev_slot *)calloc(EV_SLOTS, sizeof(ev_slot));
+    x->places = (ev_place *)malloc(EV_CHUNK * sizeof(ev_place));
+    x->place_of = (uint16_t *)calloc(EV_CHUNK, sizeof(uint16_t));
+    return x->tokens && x->nodes && x->attributes && x->pieces && x->slots && x->places && x->place_of;
 }
 
 static int ev_failed(const ev_ctx *x) { return x->values.failed || x->names.failed || x->letters.failed || x->scratch.failed; }
@@ -107,7 +108,7 @@ static void ev_chunk_start(ev_ctx *x, const uint8_t *data, uint32_t size) {
     x->data = data;
     x->size = size;
     x->generation++;
-    x->n_tokens = x->spent_chunk = x->read_letters = 0;
+    x->n_tokens = x->n_places = x->spent_chunk = x->read_letters = 0;
     x->names.size = x->letters.size = 0;
     ev_token_put(x, EV_ERROR, EV_BOUND, 0, 0);
 }
@@ -125,9 +126,26 @@ static inline int ev_spend(ev_ctx *x, uint32_t units) {
 
 static inline const ev_name *ev_name_of(const ev_ctx *x, int32_t name) { return (const ev_name *)x->names.data + name; }
 
+/* Twice the slots, for the names of this chunk. */
+static int ev_more_slots(ev_ctx *x) {
+    uint32_t count = (uint32_t)(x->names.size / sizeof(ev_name)), mask = 2 * x->n_slots - 1, i, slot;
+    ev_slot *slots = (ev_slot *)calloc(2 * (size_t)x->n_slots, sizeof(ev_slot));
+    if (slots == NULL) return 0;
+    for (i = 0; i < count; i++) {
+        slot = ev_name_of(x, (int32_t)i)->hash & mask;
+        while (slots[slot].generation) slot = (slot + 1) & mask;
+        slots[slot].generation = x->generation;
+        slots[slot].name = i;
+    }
+    free(x->slots);
+    x->slots = slots;
+    x->n_slots *= 2;
+    return 1;
+}
+
 /* The number of the text (UTF-8); the same for the same text. -1 when memory is short. */
 static int32_t ev_intern(ev_ctx *x, const uint8_t *text, size_t size) {
-    uint32_t hash = 2166136261u, slot, units = 0;
+    uint32_t hash = 2166136261u, slot, units = 0, count = (uint32_t)(x->names.size / sizeof(ev_name));
     ev_name name;
     size_t i;
     int role;
@@ -135,13 +153,20 @@ static int32_t ev_intern(ev_ctx *x, const uint8_t *text, size_t size) {
         hash = (hash ^ text[i]) * 16777619u;
         units += (text[i] & 0xC0) != 0x80 ? 1 + (text[i] >= 0xF0) : 0;
     }
-    slot = (hash ^ hash >> 15) & (EV_SLOTS - 1);
-    while (x->slot_generation[slot] == x->generation) {
-        const ev_name *there = ev_name_of(x, (int32_t)x->slots[slot]);
-        if (there->raw_size == size && memcmp(x->letters.data + there->raw, text, size) == 0) return (int32_t)x->slots[slot];
-        slot = (slot + 1) & (EV_SLOTS - 1);
+    hash ^= hash >> 15;
+    if (2 * count >= x->n_slots && !ev_more_slots(x)) {
+        x->names.failed = 1;
+        return -1;
+    }
+    slot = hash & (x->n_slots - 1);
+    while (x->slots[slot].generation == x->generation) {
+        const ev_name *there = ev_name_of(x, (int32_t)x->slots[slot].name);
+        if (there->hash == hash && there->raw_size == size && memcmp(x->letters.data + there->raw, text, size) == 0)
+            return (int32_t)x->slots[slot].name;
+        slot = (slot + 1) & (x->n_slots - 1);
     }
     memset(&name, 0, sizeof(name));
+    name.hash = hash;
     name.raw = (uint32_t)x->letters.size;
     name.raw_size = (uint32_t)size;
     name.units = units;
@@ -156,33 +181,47 @@ static int32_t ev_intern(ev_ctx *x, const uint8_t *text, size_t size) {
     name.is_namespace = size >= 5 && memcmp(x->letters.data + name.raw, "xmlns", 5) == 0;
     ev_put(&x->names, &name, sizeof(name));
     if (x->names.failed) return -1;
-    x->slot_generation[slot] = x->generation;
-    x->slots[slot] = (uint32_t)(x->names.size / sizeof(name) - 1);
-    return (int32_t)x->slots[slot];
+    x->slots[slot].generation = x->generation;
+    x->slots[slot].name = count;
+    return (int32_t)count;
+}
+
+/* ``at`` < EV_CHUNK. The pointer stays good while the chunk is in hand. */
+static ev_place *ev_place_at(ev_ctx *x, uint32_t at) {
+    ev_place *place = x->places + x->place_of[at];
+    if (x->place_of[at] < x->n_places && place->at == at) return place;
+    x->place_of[at] = (uint16_t)x->n_places;
+    place = x->places + x->n_places++;
+    memset(place, 0, sizeof(*place));
+    place->at = at;
+    return place;
 }
 
 /* The name structure at ``at``: its number or -1, its bytes, whether its hash is right. */
 static int32_t ev_name_at(ev_ctx *x, uint32_t at, uint32_t *length, int *sound) {
-    const uint8_t *p = x->data + at;
+    const uint8_t *p;
+    ev_place *place;
     uint32_t chars, hash = 0, i;
     if (at > x->size || x->size - at < 10) return -1;
+    p = x->data + at;
+    place = ev_place_at(x, at);
     chars = ev_u16(p + 6);
     if (chars == 0 || 2 * chars > x->size - at - 10 || ev_u16(p + 8 + 2 * chars)) return -1;
     *length = 10 + 2 * chars;
-    if (x->known[at] != x->generation) {
+    if (!place->known) {
         if (x->read_letters + chars > EV_LETTERS) return -1;
         x->read_letters += chars;
         for (i = 0; i < chars; i++) hash = hash * 65599u + ev_u16(p + 8 + 2 * i);
         x->scratch.size = 0;
         ev_utf16(&x->scratch, p + 8, 2 * chars, 0);
         if (x->scratch.failed) return -1;
-        x->known_name[at] = ev_intern(x, x->scratch.data, x->scratch.size);
-        x->known_sound[at] = (hash & 0xFFFF) == ev_u16(p + 4);
-        if (x->known_name[at] < 0) return -1;
-        x->known[at] = x->generation;
+        place->name = ev_intern(x, x->scratch.data, x->scratch.size);
+        place->sound = (hash & 0xFFFF) == ev_u16(p + 4);
+        if (place->name < 0) return -1;
+        place->known = 1;
     }
-    *sound = x->known_sound[at];
-    return x->known_name[at];
+    *sound = (int)place->sound;
+    return place->name;
 }
 
 /* The name that a u32 at ``reference`` points to; ``behind``: what follows reference and, where it
@@ -351,14 +390,16 @@ static uint32_t ev_compile(ev_ctx *x, uint32_t pos, uint32_t end, int in_templat
 
 /* The program of a definition; -1 when there is none with that identity there. */
 static int64_t ev_template(ev_ctx *x, uint32_t identity, uint32_t definition) {
+    ev_place *place;
     uint64_t end;
     if (definition > x->size || x->size - definition < 24 || ev_u32(x->data + definition + 4) != identity) return -1;
-    if (x->compiled[definition] != x->generation) {
+    place = ev_place_at(x, definition);
+    if (!place->compiled) {
         end = (uint64_t)definition + 24 + ev_u32(x->data + definition + 20);
-        x->compiled[definition] = x->generation;
-        x->program[definition] = ev_compile(x, definition + 24, end < x->size ? (uint32_t)end : x->size, 1);
+        place->compiled = 1;
+        place->program = ev_compile(x, definition + 24, end < x->size ? (uint32_t)end : x->size, 1);
     }
-    return x->program[definition];
+    return place->program;
 }
 
 static int32_t ev_new_node(ev_ctx *x, int32_t name, int32_t parent) {

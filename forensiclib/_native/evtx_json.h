@@ -222,11 +222,13 @@ static void ev_key(ev_ctx *x, ev_node *n) {
     if (ev_name_of(x, n->name)->role != EV_R_DATA) return;
     for (a = n->attributes; a >= 0; a = x->attributes[a].next) {
         const ev_piece *p = x->pieces + x->attributes[a].first;
+        ev_place *place;
         int literal;
         if (ev_name_of(x, x->attributes[a].name)->role != EV_R_NAME || x->attributes[a].first < 0) continue;
         literal = p->kind == EV_STRING && p->next < 0 && p->size;
-        if (literal && x->keyed[p->at] == x->generation && x->keyed_size[p->at] == p->size) {
-            key = x->keyed_name[p->at];
+        place = ev_place_at(x, literal ? p->at : 0);
+        if (literal && place->keyed && place->key_size == p->size) {
+            key = place->key;
         } else {
             x->scratch.size = 0;
             ev_joined(x, &x->scratch, x->attributes[a].first, 0);
@@ -234,9 +236,9 @@ static void ev_key(ev_ctx *x, ev_node *n) {
             key = ev_intern(x, x->scratch.data, x->scratch.size);
             if (key < 0) continue;
             if (literal) {
-                x->keyed[p->at] = x->generation;
-                x->keyed_size[p->at] = p->size;
-                x->keyed_name[p->at] = key;
+                place->keyed = 1;
+                place->key_size = p->size;
+                place->key = key;
             }
         }
         n->key = key;

@@ -11,7 +11,7 @@ from forensiclib.core.sid import sid
 from forensiclib.core.time import Timestamp
 
 __all__ = [
-    "ARRAY", "BAD", "BINXML", "CHAR", "ENTITY", "FIXED", "GUID", "NULL", "STRING", "Piece", "checked", "elements", "escape",
+    "ARRAY", "BAD", "BINARY", "BINXML", "CHAR", "ENTITY", "FIXED", "GUID", "NULL", "STRING", "Piece", "checked", "elements", "escape",
     "hash_of", "iso_ns", "json_text", "text", "utf16",
 ]  # fmt: skip
 

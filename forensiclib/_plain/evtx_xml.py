@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from forensiclib._plain.evtx_binxml import Decoder
 from forensiclib._plain.evtx_json import Attribute, Node
-from forensiclib._plain.evtx_values import ARRAY, GUID, NULL, Piece, elements, text
+from forensiclib._plain.evtx_values import ARRAY, BAD, BINARY, GUID, NULL, Piece, elements, text
 
 __all__ = ["evtx_xml"]
 
@@ -22,7 +22,9 @@ def _escaped(said: str) -> str:
 
 def _piece(piece: Piece) -> str:
     said = text(piece)
-    return _escaped(f"{{{said.upper()}}}" if piece[0] == GUID else said)
+    if piece[0] == GUID:
+        return f"{{{said.upper()}}}"
+    return said.upper() if piece[0] in (BINARY, BAD) else _escaped(said)
 
 
 def _attributes(attributes: Iterable[Attribute]) -> str:

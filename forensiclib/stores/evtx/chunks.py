@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from forensiclib import kernels
 from forensiclib.core.errors import Corrupt, Truncated
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
@@ -20,6 +20,7 @@ _HEADER = layout(CHUNK_HEADER)
 _WINDOW = 32
 """Chunks read at once: the largest output that hostile chunks can be made to give stays below 256 MiB."""
 _NO_CHECKSUMS = 4
+_BLANK = bytes(CHUNK_SIZE)
 SKIP, WHOLE, HEADLESS = range(3)
 """Kinds, as kernels.evtx_chunks takes them."""
 
@@ -95,10 +96,10 @@ def _checked(source: ByteSource, budget: Budget, at: int, piece: memoryview) -> 
     if header["flags"] & _NO_CHECKSUMS:
         budget.report(Finding.note("event log chunk", "it says that it has no checksums", span=span))
     else:
-        if zlib.crc32(piece[128:512], zlib.crc32(piece[:120])) != header["checksum"]:
+        if kernels.crc32(piece[128:512], kernels.crc32(piece[:120], 0)) != header["checksum"]:
             budget.report(Corrupt("event log chunk header", span, "its checksum does not match"))
             sound = False
-        if free <= len(piece) and zlib.crc32(piece[512:free]) != header["data_checksum"]:
+        if free <= len(piece) and kernels.crc32(piece[512:free], 0) != header["data_checksum"]:
             budget.report(Corrupt("event log chunk", span, "the checksum of its records does not match"))
             sound = False
     return Chunk(at, len(piece), WHOLE, header["first_id"], header["last_id"], header["free_space"], sound)
@@ -114,7 +115,7 @@ def _one(source: ByteSource, budget: Budget, at: int, window: memoryview, start:
             return chunk
         budget.report(Corrupt("event log chunk", span_of(source, at + cut, 8), f"another begins {cut - start} bytes into it"))
         return Chunk(chunk.at, cut - start, chunk.kind, chunk.first_id, chunk.last_id, chunk.free_space, False)
-    if piece == bytes(len(piece)):
+    if piece.tobytes() == _BLANK[: len(piece)]:
         return Chunk(at + start, len(piece), SKIP)
     cut = _another(window, start + 1, end)
     length = (cut if cut >= 0 else end) - start
@@ -132,7 +133,8 @@ def runs(source: ByteSource, budget: Budget, start: int = 0) -> Iterator[Run]:
     readable = fill_bad(source, budget.report)
     while start < source.size:
         budget.check()
-        data = memoryview(readable.read_at(start, _WINDOW * CHUNK_SIZE + 512))
+        buffer = bytearray(min(source.size - start, _WINDOW * CHUNK_SIZE + 512))
+        data = memoryview(buffer)[: readable.read_into(start, buffer)]
         found: list[Chunk] = []
         at = 0
         while at < len(data) and len(found) < _WINDOW:

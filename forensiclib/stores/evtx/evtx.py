@@ -125,14 +125,18 @@ class Log:
         return count, parts
 
     def _report(self, budget: Budget, damage: array[int], column: dict[str, bytes]) -> None:
+        """Each damaged live record is a finding; those in slack are one, for damage is their nature."""
         at, where, length = array("Q", column["at"]), array("Q", column["damage_at"]), array("I", column["length"])
-        identity = array("Q", column["record_id"])
+        identity, old = array("Q", column["record_id"]), 0
         for i, bits in enumerate(damage):
-            if bits:
-                span = span_of(self.source, at[i], length[i])
+            if bits and STATES[column["state"][i]] == "slack":
+                old += 1
+            elif bits:
                 found = f"record {identity[i]}: {damage_words(bits)}; first at offset {where[i]:#x}"
-                live = STATES[column["state"][i]] == "allocated"
-                budget.report(Corrupt("event record", span, found) if live else Finding.note("old event record", found, span=span))
+                budget.report(Corrupt("event record", span_of(self.source, at[i], length[i]), found))
+        if old:
+            span = span_of(self.source, at[0], at[-1] + length[-1] - at[0])
+            budget.report(Finding.note("event records in slack", f"{old} are damaged: see their damage", span=span))
 
 
 def _columns(parts: Any) -> tuple[Column, ...]:
