@@ -252,6 +252,8 @@ LINK_FIELDS = (
     Field("created", Time, "Target's creation when the link was last saved, UTC"),
     Field("accessed", Time, "Target's last access then, UTC"),
     Field("modified", Time, "Target's last change then, UTC"),
+    Field("record", Integer, "Target's NTFS record number, from its last shell item"),
+    Field("sequence", Integer, "Reuse count of that record"),
     Field("size", Integer, "Target's size then, low 32 bits, bytes"),
     Field("attributes", Integer, "Target's file attributes then"),
     Field("drive_type", Text, "Kind of volume: fixed, removable, remote ..."),
@@ -295,7 +297,10 @@ def link_values(link: Link) -> dict[str, Any]:
     """A link as the values of LINK_FIELDS; None for what it does not have."""
     head = link.header
     values = dict.fromkeys(f.name for f in LINK_FIELDS) | dict(link.facts)
+    last = link.items[-1].facts if link.items else {}
     values |= {
+        "record": last.get("record"),
+        "sequence": last.get("sequence"),
         "target": shell_path(link.items) or None,
         "items": [item.row() for item in link.items] or None,
         "size": head.file_size,
@@ -307,7 +312,7 @@ def link_values(link: Link) -> dict[str, Any]:
     }
     for f in LINK_FIELDS:
         if f.type is Json and values[f.name] is not None:
-            values[f.name] = json.dumps(values[f.name])
+            values[f.name] = json.dumps(values[f.name], ensure_ascii=False)
     return values
 
 

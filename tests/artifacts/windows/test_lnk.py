@@ -256,6 +256,14 @@ def test_other_files_are_refused() -> None:
 
 
 @pytest.mark.corpus
+def test_the_property_store_names_the_user(corpus: Path) -> None:
+    """System.Link's user identifier, beside a link that was made by the administrator (RID 500)."""
+    values, _ = read((corpus / "plaso" / "NeroInfoTool.lnk").read_bytes())
+    properties = json.loads(values["properties"])
+    assert properties["46588ae2-4cbc-4338-bbfc-139326986dce/4"] == "S-1-5-21-1649921694-3861100353-2334684395-500"
+
+
+@pytest.mark.corpus
 def test_no_item_is_lost(corpus: Path) -> None:
     """Items that are not understood keep their bytes."""
     for path in links(corpus):
