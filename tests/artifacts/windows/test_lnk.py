@@ -240,6 +240,21 @@ def test_damage_gives_findings_and_the_rest() -> None:
     assert [f.kind for f in budget.findings] == ["Corrupt"]
 
 
+def test_a_wrong_size_does_not_hide_what_follows() -> None:
+    """The specification's example with the size of its target list, then of its link info, destroyed."""
+    data = bytearray(SPECIFICATION)
+    data[76:78] = b"\xff\xff"
+    values, budget = read(bytes(data))
+    assert values["local_path"] == values["target"] == "C:\\test\\a.txt" and values["machine_id"] == "chris-xps"
+    assert [f.kind for f in budget.findings] == ["Truncated"]
+    at = SPECIFICATION.index(bytes.fromhex("3c0000001c00000001"))
+    data = bytearray(SPECIFICATION)
+    data[at : at + 4] = b"\xff\xff\0\0"
+    values, budget = read(bytes(data))
+    assert values["local_path"] == "C:\\test\\a.txt" and values["machine_id"] == "chris-xps"
+    assert "Note" in {f.kind for f in budget.findings}
+
+
 def test_data_behind_the_link_is_noted() -> None:
     data = text_link("a name") + bytes(4)
     _, budget = read(data + b"payload")
