@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ __all__ = ["LINK_FIELDS", "STORE", "Link", "link_values", "read_link"]
 _INFO, _INFO_UNICODE, _VOLUME = layout(fmt.LINK_INFO), layout(fmt.LINK_INFO_UNICODE), layout(fmt.VOLUME)
 _NETWORK, _NETWORK_UNICODE = layout(fmt.NETWORK), layout(fmt.NETWORK_UNICODE)
 _TRACKER, _CONSOLE = layout(fmt.TRACKER), layout(fmt.CONSOLE)
+_TRACKER_SIGNATURE = 0xA0000003
+_TRACKER_START = struct.pack("<II", _TRACKER.size + 8, _TRACKER_SIGNATURE)
 _UUID_EPOCH = 0x01B21DD213814000
 """100 ns ticks from 1582-10-15, where UUID time begins, to 1970."""
 
@@ -62,6 +65,8 @@ def read_link(source: ByteSource, budget: Budget, *, alone: bool = True) -> Link
         at, facts = _link_info(data, at, budget)
     at = _strings(data, at, head.flags, facts, budget)
     at = _blocks(data, at, facts, budget)
+    if "machine_id" not in facts:
+        _find_tracker(source, data, facts, budget)
     if alone and at < len(data):
         left = len(data) - at
         budget.report(Finding.note("data behind the shell link", f"{left} bytes at {at}", span=source.trace(at, left)[0]))
@@ -81,7 +86,10 @@ def _sized(data: bytes, at: int, width: int, what: str, budget: Budget) -> tuple
 
 def _idlist(data: bytes, at: int, budget: Budget) -> tuple[int, tuple[ShellItem, ...]]:
     end, body = _sized(data, at, 2, "link target list", budget)
-    return end, read_items(body, budget, 2)
+    items = read_items(body, budget, 2)
+    if end == len(data) and items:  # where the size was wrong, the items still say where they end
+        end = min(end, at + items[-1].at + items[-1].size + 2)
+    return end, items
 
 
 def _text(block: bytes, at: int, wide: bool, what: str, budget: Budget) -> str | None:
@@ -204,7 +212,7 @@ def _block(signature: int, body: bytes, facts: dict[str, Any], budget: Budget) -
         console = _CONSOLE.dict(body)
         console = {name: value for name, value in console.items() if not name.startswith("unused")}
         facts["console"] = console | {"face": utf16(console["face"], stop_at_nul=True), "colors": console["colors"].hex()}
-    elif signature == 0xA0000003 and len(body) >= _TRACKER.size:
+    elif signature == _TRACKER_SIGNATURE and len(body) >= _TRACKER.size:
         facts |= _tracker(body)
     elif signature == 0xA0000004 and len(body) >= 4:
         facts["code_page"] = int.from_bytes(body[:4], "little")
@@ -221,6 +229,13 @@ def _block(signature: int, body: bytes, facts: dict[str, Any], budget: Budget) -
     else:
         return False
     return True
+
+
+def _find_tracker(source: ByteSource, data: bytes, facts: dict[str, Any], budget: Budget) -> None:
+    """The tracker block by its first bytes, for links in which damage hides the way to it."""
+    at = data.find(_TRACKER_START, fmt.HEADER.sizeof())
+    if at >= 0 and _block(_TRACKER_SIGNATURE, data[at + 8 : at + 8 + _TRACKER.size], facts, budget):
+        budget.report(Finding.note("link tracker block", "found by its signature", span=source.trace(at, 96)[0]))
 
 
 def _tracker(body: bytes) -> dict[str, Any]:
@@ -252,6 +267,8 @@ LINK_FIELDS = (
     Field("created", Time, "Target's creation when the link was last saved, UTC"),
     Field("accessed", Time, "Target's last access then, UTC"),
     Field("modified", Time, "Target's last change then, UTC"),
+    Field("record", Integer, "Target's NTFS record number, from its last shell item"),
+    Field("sequence", Integer, "Reuse count of that record"),
     Field("size", Integer, "Target's size then, low 32 bits, bytes"),
     Field("attributes", Integer, "Target's file attributes then"),
     Field("drive_type", Text, "Kind of volume: fixed, removable, remote ..."),
@@ -295,7 +312,10 @@ def link_values(link: Link) -> dict[str, Any]:
     """A link as the values of LINK_FIELDS; None for what it does not have."""
     head = link.header
     values = dict.fromkeys(f.name for f in LINK_FIELDS) | dict(link.facts)
+    last = link.items[-1].facts if link.items else {}
     values |= {
+        "record": last.get("record"),
+        "sequence": last.get("sequence"),
         "target": shell_path(link.items) or None,
         "items": [item.row() for item in link.items] or None,
         "size": head.file_size,
@@ -307,7 +327,7 @@ def link_values(link: Link) -> dict[str, Any]:
     }
     for f in LINK_FIELDS:
         if f.type is Json and values[f.name] is not None:
-            values[f.name] = json.dumps(values[f.name])
+            values[f.name] = json.dumps(values[f.name], ensure_ascii=False)
     return values
 
 

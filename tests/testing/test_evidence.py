@@ -124,6 +124,27 @@ def test_the_same_plan_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
     assert hashlib.sha1(one).digest() == hashlib.sha1(two).digest()
 
 
+@pytest.mark.drivers
+def test_a_disk_without_a_table(tmp_path: Path) -> None:
+    pytsk3 = pytest.importorskip("pytsk3")
+    built = make(Plan((Volume("fat12", 2 << 20, (File("a.txt", b"hello"),)),), scheme="none"), tmp_path)
+    assert built.starts == (0,) and built.image.stat().st_size == 2 << 20
+    found = {(path, data) for path, _, _, data in contents(pytsk3.Img_Info(str(built.image)), 0)}
+    assert ("a.txt", b"hello") in found
+
+
+@pytest.mark.drivers
+def test_ntfs_without_mounting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytsk3 = pytest.importorskip("pytsk3")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    files = (File("a.txt", b"hello " * 400, {"hidden": b"secret"}), File("b", b"b"))
+    built = make(Plan((Volume("ntfs", 4 << 20, files),), scheme="none"), tmp_path)
+    live = {(t.path, t.stream, t.md5) for t in built.truth}
+    assert live <= digests(pytsk3.Img_Info(str(built.image)), 0, allocated=True)
+    with pytest.raises(MissingSupport, match="root"):
+        build(Plan((Volume("ntfs", 4 << 20, (File("a/b", b""),)),)), tmp_path)
+
+
 def test_wrong_plans_are_the_callers_fault(tmp_path: Path) -> None:
     for plan in (
         Plan((Volume("zfs", 1 << 20),)),

@@ -109,12 +109,13 @@ def rows(found: Found, budget: Budget) -> Iterator[Row]:
         budget.report(Finding.note("prefetch file", f"hash {head.hash:08X} inside, {named} in its name", found.path))
     files = _files(scca, info, metrics_kind, budget)
     volumes, directories = _volumes(scca, info, volume_kind, budget)
-    lists = {"files": json.dumps(files), "directories": json.dumps(directories), "volumes": json.dumps(volumes)}
+    lists = {"files": files, "directories": directories, "volumes": volumes}
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in lists.items()}
     base = {"executable": utf16(head.name, stop_at_nul=True), "hash": f"{head.hash:08X}", "version": head.version}
     times = [t for (t,) in (RUN.unpack(info.runs, at) for at in range(0, len(info.runs), 8)) if t]
     for index, ticks in enumerate(times or [0]):
         run = {"run_count": info.run_count, "run": index + 1 if times else 0, "run_time": Timestamp.filetime(ticks)}
-        yield Row(base | run | (lists if index == 0 else dict.fromkeys(lists)), 0, scca.size, scca)
+        yield Row(base | run | (texts if index == 0 else dict.fromkeys(texts)), 0, scca.size, scca)
 
 
 EXTRACTOR = Extractor(

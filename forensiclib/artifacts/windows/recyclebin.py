@@ -124,6 +124,10 @@ EXTRACTOR = Extractor(
         Field("version", Integer, "$I: 1 Vista to 8.1, 2 later; INFO2: 0 Windows 95, 4 NT 4 and 98, 5 Me and later"),
     ),
     refs=("libyal dtformats: Windows Recycler format", "libyal dtformats: $Recycle.Bin format"),
-    gaps=("ANSI names are read as code page 1252", "content_present of a directory is what the sibling lookup says of directories"),
+    gaps=(
+        "ANSI names are read as code page 1252",
+        "Entries in the slack behind an emptied INFO2 are not searched",
+        "content_present of a directory is what the sibling lookup says of directories",
+    ),
     rows=rows,
 )

@@ -162,13 +162,23 @@ def test_shell_item_times_are_utc(corpus: Path) -> None:
 
 
 @pytest.mark.corpus
-def test_the_tracker_block(corpus: Path) -> None:
-    """plaso's test of this file: the identifier's time and network card."""
+def test_published_values(corpus: Path) -> None:
+    """Stated in plaso's tests/parsers/winlnk.py."""
     values, _ = read((corpus / "plaso" / "example.lnk").read_bytes())
-    assert values["droid_birth_file"] == "846ee3bb-7039-11de-9d20-001d09fa5a1c"
+    assert values["created"].iso() == "2009-07-13T23:29:02.8491310Z"
+    assert values["modified"].iso() == "2009-07-14T01:39:18.2200000Z"
+    assert values["environment"] == values["icon_location"] == "%windir%\\system32\\migwiz\\migwiz.exe"
+    assert (values["size"], values["attributes"]) == (544768, 0x20)
+    assert values["droid_file"] == "846ee3bb-7039-11de-9d20-001d09fa5a1c"
     assert values["mac_address"] == "00:1d:09:fa:5a:1c"
-    assert values["droid_time"].iso() == "2009-07-14T05:45:20.5000123Z"
-    assert values["machine_id"] == "win-tj9qcsjkags"
+    assert values["droid_time"].iso()[:26] == "2009-07-14T05:45:20.500012"
+    values, _ = read((corpus / "plaso" / "NeroInfoTool.lnk").read_bytes())
+    path = "C:\\Program Files (x86)\\Nero\\Nero 9\\Nero InfoTool\\InfoTool.exe"
+    assert values["target"] == values["local_path"] == path
+    assert (values["drive_type"], values["drive_serial"], values["volume_label"]) == ("fixed", "70ecfa33", "OS")
+    assert (values["size"], values["arguments"]) == (4635160, "-ScParameter=30002  ")
+    assert (values["record"], values["sequence"]) == (81349, 1)
+    assert json.loads(values["items"])[-1]["modified"] == "2009-06-05T20:13:20Z"
 
 
 # [MS-SHLLINK] 3.1, "Shortcut to a File".
@@ -240,6 +250,21 @@ def test_damage_gives_findings_and_the_rest() -> None:
     assert [f.kind for f in budget.findings] == ["Corrupt"]
 
 
+def test_a_wrong_size_does_not_hide_what_follows() -> None:
+    """The specification's example with the size of its target list, then of its link info, destroyed."""
+    data = bytearray(SPECIFICATION)
+    data[76:78] = b"\xff\xff"
+    values, budget = read(bytes(data))
+    assert values["local_path"] == values["target"] == "C:\\test\\a.txt" and values["machine_id"] == "chris-xps"
+    assert [f.kind for f in budget.findings] == ["Truncated"]
+    at = SPECIFICATION.index(bytes.fromhex("3c0000001c00000001"))
+    data = bytearray(SPECIFICATION)
+    data[at : at + 4] = b"\xff\xff\0\0"
+    values, budget = read(bytes(data))
+    assert values["local_path"] == "C:\\test\\a.txt" and values["machine_id"] == "chris-xps"
+    assert "Note" in {f.kind for f in budget.findings}
+
+
 def test_data_behind_the_link_is_noted() -> None:
     data = text_link("a name") + bytes(4)
     _, budget = read(data + b"payload")
@@ -253,6 +278,14 @@ def test_other_files_are_refused() -> None:
         read(b"L\0\0\0")
     with pytest.raises(NotThisFormat):
         read(bytes(100))
+
+
+@pytest.mark.corpus
+def test_the_property_store_names_the_user(corpus: Path) -> None:
+    """A security identifier in text, in a link whose maker was the administrator (RID 500)."""
+    values, _ = read((corpus / "plaso" / "NeroInfoTool.lnk").read_bytes())
+    properties = json.loads(values["properties"])
+    assert properties["46588ae2-4cbc-4338-bbfc-139326986dce/4"] == "S-1-5-21-1649921694-3861100353-2334684395-500"
 
 
 @pytest.mark.corpus

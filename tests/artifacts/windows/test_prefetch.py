@@ -19,12 +19,41 @@ from forensiclib.testing.contracts import ExtractorContract
 
 pytestmark = pytest.mark.corpus
 
-# Stated in the tests of plaso (tests/parsers/winprefetch.py): version, runs, last run, volume serial.
+# Stated in plaso's tests/parsers/winprefetch.py: version, run count (None where it is not stated), run times, volume
+# serial number and creation, and how many files.
 PUBLISHED = {
-    "CMD.EXE-087B4001.pf": (17, 2, "2013-03-10T10:11:49.2812500Z", "24cb074b"),
-    "PING.EXE-B29F6629.pf": (23, 14, "2012-04-06T19:00:55.9329556Z", "ac036525"),
-    "WUAUCLT.EXE-830BCC14.pf": (23, 25, "2012-03-15T21:17:39.8079963Z", "ac036525"),
-    "BYTECODEGENERATOR.EXE-C1E9BCE6.pf": (30, 7, "2015-05-14T22:11:58.0911341Z", "3e0d2d25"),
+    "CMD.EXE-087B4001.pf": (17, None, ["2013-03-10T10:11:49.2812500Z"], "24cb074b", "2013-03-10T10:19:46.2343750Z", 33),
+    "PING.EXE-B29F6629.pf": (23, 14, ["2012-04-06T19:00:55.9329556Z"], "ac036525", "2010-11-10T17:37:26.4843750Z", None),
+    "WUAUCLT.EXE-830BCC14.pf": (23, 25, ["2012-03-15T21:17:39.8079963Z"], "ac036525", "2010-11-10T17:37:26.4843750Z", None),
+    "TASKHOST.EXE-3AE259FC.pf": (
+        26,
+        4,
+        [
+            "2013-10-04T15:40:09.0378333Z",
+            "2013-10-04T15:28:09.0103565Z",
+            "2013-10-04T06:19:54.5960606Z",
+            "2013-10-04T06:11:13.6429375Z",
+        ],
+        "686c4249",
+        "2013-10-04T15:57:26.1465476Z",
+        51,
+    ),
+    "ONEDRIVE.EXE-7E152375.pf": (
+        30,
+        2,
+        ["2015-05-14T22:11:05.4852771Z", "2015-05-14T22:10:28.6747101Z"],
+        "3e0d2d25",
+        "2015-05-15T06:54:55.1392941Z",
+        134,
+    ),
+    "NOTEPAD.EXE-D8414F97.pf": (
+        30,
+        2,
+        ["2019-06-05T19:55:04.8777787Z", "2019-06-05T19:23:00.8157052Z"],
+        "2ca3d1ae",
+        "2017-07-30T19:40:03.5487843Z",
+        56,
+    ),
 }
 
 
@@ -79,11 +108,14 @@ def test_equals_libscca(corpus: Path) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_values(corpus: Path, name: str) -> None:
-    version, runs, last, serial = PUBLISHED[name]
+    version, runs, times, serial, created, count = PUBLISHED[name]
     got, _ = read(corpus / "plaso" / "winprefetch" / name)
     first = got[0].values
-    assert (first["version"], first["run_count"], first["run_time"].iso()) == (version, runs, last)
-    assert json.loads(first["volumes"])[0]["serial"] == serial
+    assert first["version"] == version and runs in (None, first["run_count"])
+    assert [row.values["run_time"].iso() for row in got] == times
+    volume = json.loads(first["volumes"])[0]
+    assert (volume["serial"], volume["created"]) == (serial, created)
+    assert count in (None, len(json.loads(first["files"])))
 
 
 def test_directories_lie_on_the_volumes(corpus: Path) -> None:
