@@ -73,28 +73,17 @@ _engine: Callable[[int], Any]
 _damage: Any
 adler32: Callable[[bytes | memoryview], int]
 """Adler-32 (RFC 1950) of a buffer."""
-_decompress: Callable[[bytes | memoryview, int, int], bytes]
 crc32: Callable[[bytes | bytearray | memoryview, int], int]
 """CRC-32 (ISO 3309, as in zlib) of the bytes, going on from the second argument (0 to begin)."""
-_damage: type[Exception]
 try:
     # isal inflates 1.6 to 2.3 times as fast as zlib (CRC-32: 6 times) and releases the GIL (docs/dependencies.md).
     import isal.isal_zlib as _isal
 
-    _engine, _damage, INFLATE = _isal.decompressobj, _isal.IsalError, "isal"
-    adler32 = _isal.adler32
+    _engine, _damage, adler32, crc32, INFLATE = _isal.decompressobj, _isal.IsalError, _isal.adler32, _isal.crc32, "isal"
 except ImportError:
     import zlib as _zlib
 
-    _engine, _damage, INFLATE = _zlib.decompressobj, _zlib.error, "zlib"
-    adler32 = _zlib.adler32
-    _decompress, _damage, INFLATE = _isal.decompress, _isal.IsalError, "isal"
-    crc32 = _isal.crc32
-except ImportError:
-    import zlib as _zlib
-
-    _decompress, _damage, INFLATE = _zlib.decompress, _zlib.error, "zlib"
-    crc32 = _zlib.crc32
+    _engine, _damage, adler32, crc32, INFLATE = _zlib.decompressobj, _zlib.error, _zlib.adler32, _zlib.crc32, "zlib"
 
 
 def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes:

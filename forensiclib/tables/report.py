@@ -160,7 +160,8 @@ def _timeline_chart(tables: _Tables) -> dict[str, Any]:
     """Events a month, stacked by source, over the years that hold all but stray dates."""
     rows = tables.query(
         "timeline.parquet",
-        "year(make_timestamp_ns(epoch_ns(time))) * 12 + month(make_timestamp_ns(epoch_ns(time))) - 1 as at, split_part(event, '.', 1) || '.' || split_part(event, '.', 2) as source, count(*) as n",
+        "year(make_timestamp_ns(epoch_ns(time))) * 12 + month(make_timestamp_ns(epoch_ns(time))) - 1 as at, "
+        "split_part(event, '.', 1) || '.' || split_part(event, '.', 2) as source, count(*) as n",
         "where time is not null group by 1, 2 order by 1, 2",
     )
     if not rows:
