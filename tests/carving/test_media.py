@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import multiprocessing
 import random
 import wave
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from forensiclib.carving import mp3, mpeg, riff
 from forensiclib.carving.engine import Carved, carve
 from forensiclib.catalog import load
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import MemorySource
+from forensiclib.core.source import FileSource, MemorySource
 
 ORIGINALS = Path("/usr/share/forensics-samples/original-files")
 CARVERS = load().carvers
@@ -143,3 +145,19 @@ def test_mpeg_packs_of_both_versions() -> None:
         find = mpeg.measure(MemorySource(whole + bytes(50)), Budget())
         assert find is not None and (find.length, find.complete) == (len(whole), True)
         assert mpeg.measure(MemorySource(pack + packet + bytes(50)), Budget()) is None
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    rng = random.Random(8)
+    data = bytearray(rng.randbytes(200_000))
+    sample = tone(3000)
+    for at in (0, 40_000, 59_990, 100_000, 150_001):
+        data[at : at + len(sample)] = sample
+    path = tmp_path / "disk.dd"
+    path.write_bytes(data)
+    source = FileSource(path)
+    alone = list(carve(source, CARVERS, unit=10_000))
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        together = list(carve(source, CARVERS, unit=10_000, executor=pool, ahead=6))
+    assert [(f.offset, f.carver.name, f.find) for f in together] == [(f.offset, f.carver.name, f.find) for f in alone]
+    assert [f.offset for f in alone] == [0, 40_000, 59_990, 100_000, 150_001]
