@@ -161,7 +161,8 @@ def _placed(finding: Finding, where: str) -> Finding:
 def _targets(extractor: Extractor, opened: Any, budget: Budget) -> Iterator[Any]:
     source = extractor.source
     if isinstance(source, Keys):
-        if source.hive in ("*", opened.kind):
+        # A hive whose kind cannot be told is asked everything: patterns that do not fit match nothing.
+        if source.hive in ("*", opened.kind) or opened.kind == "UNKNOWN":
             yield from opened.find(source.patterns)
     elif isinstance(source, Events):
         for record in opened.records(budget):
