@@ -22,23 +22,32 @@ def _octal(raw: bytes) -> int:
     return int(text, 8) if text and all(0x30 <= c <= 0x37 for c in text) else -1
 
 
-def _tar_member(raw: bytes) -> int:
-    """Bytes of the member whose header is ``raw``, its data included; -1 when it is no header."""
-    if len(raw) < TAR.size or raw[257:262] != b"ustar":
+def _tar_member(window: Window, at: int, budget: Budget) -> int:
+    """Bytes of the member whose header is at ``at``, its data included; -1 when none is there. The
+    checksum decides: members older than ustar have no magic. Some writers added signed bytes."""
+    raw = window.at(at, TAR.size)
+    if len(raw) < TAR.size or not any(raw):
         return -1
     total = sum(raw) - sum(raw[148:156]) + 8 * 0x20
-    if _octal(raw[148:156]) != total:
-        return -1
+    signed = total - 256 * sum(byte > 127 for byte in raw[:148] + raw[156:])
     size = _octal(raw[124:136])
-    return -1 if size < 0 else TAR.size + (size + _BLOCK - 1) // _BLOCK * _BLOCK
+    if _octal(raw[148:156]) not in (total, signed) or size < 0:
+        return -1
+    length, more = TAR.size, raw[156:157] == b"S" and raw[482]
+    while more:  # GNU sparse files: further maps, each with its own flag
+        budget.item()
+        extension = window.at(at + length, _BLOCK)
+        if len(extension) < _BLOCK:
+            return -1
+        length, more = length + _BLOCK, extension[504]
+    return length + (size + _BLOCK - 1) // _BLOCK * _BLOCK
 
 
 def _measure_tar(data: ByteSource, budget: Budget) -> Find | None:
     window, at, members = Window(data), 0, 0
     while True:
         budget.item()
-        raw = window.at(at, _BLOCK)
-        size = _tar_member(raw)
+        size = _tar_member(window, at, budget)
         if size < 0 or at + size > data.size:
             break
         at, members = at + size, members + 1
@@ -120,7 +129,8 @@ CARVERS = (
         maximum=1 << 40,
         refs=("POSIX.1-2008 pax, ustar interchange format", "GNU tar manual, Basic Tar Format"),
         gaps=(
-            "archives older than ustar have no signature",
+            "an archive whose first member is older than ustar has no signature",
+            "a size that only a pax extended header gives (members of 8 GiB and more) ends the walk: reported as incomplete",
             "zeros up to the next multiple of 10,240 bytes are counted when they are all there",
         ),
     ),
