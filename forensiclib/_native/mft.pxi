@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
+from cpython.object cimport PyObject
 
 cdef struct MftRecord:
     uint64_t base
@@ -60,8 +62,10 @@ cdef struct MftProblem:
     uint32_t code
     uint32_t detail
 
-# A buffer that grows; ``bad`` is set when memory is out, and stays set.
+# A buffer that grows, in malloc's memory or in a bytearray (``owner``, then nothing is copied at the end);
+# ``bad`` is set when memory is out, and stays set.
 cdef struct MftGrow:
+    PyObject* owner
     unsigned char* data
     size_t used
     size_t room
@@ -75,6 +79,16 @@ cdef int64_t MFT_MAX = <int64_t>1 << 62
 cdef uint32_t MFT_END = 0xFFFFFFFFU
 
 
+cdef bint mft_resize(MftGrow* grow, size_t room) noexcept with gil:
+    # Grow the bytearray behind a buffer.
+    try:
+        PyByteArray_Resize(<object>grow.owner, room)
+    except MemoryError:
+        return False
+    grow.data, grow.room = <unsigned char*>PyByteArray_AS_STRING(<object>grow.owner), room
+    return True
+
+
 cdef inline void* mft_take(MftGrow* grow, size_t n) noexcept nogil:
     # ``n`` more bytes at the end, or NULL.
     cdef size_t room
@@ -83,11 +97,16 @@ cdef inline void* mft_take(MftGrow* grow, size_t n) noexcept nogil:
         room = grow.room * 2 if grow.room else 65536
         while room < grow.used + n:
             room *= 2
-        moved = <unsigned char*>realloc(grow.data, room)
-        if moved == NULL:
-            grow.bad = True
-            return NULL
-        grow.data, grow.room = moved, room
+        if grow.owner != NULL:
+            if not mft_resize(grow, room):
+                grow.bad = True
+                return NULL
+        else:
+            moved = <unsigned char*>realloc(grow.data, room)
+            if moved == NULL:
+                grow.bad = True
+                return NULL
+            grow.data, grow.room = moved, room
     grow.used += n
     return grow.data + grow.used - n
 
@@ -370,22 +389,24 @@ cdef void mft_attribute(
         mft_problem(&out.problems, number, 6, pos)
 
 
-cdef void mft_chain(MftOut* out, MftRecord* row, const unsigned char* p, int pos, int end, int torn, uint32_t number) noexcept nogil:
-    # The attributes of one record.
+cdef int mft_chain(MftOut* out, MftRecord* row, const unsigned char* p, int pos, int end, int torn, uint32_t number) noexcept nogil:
+    # The attributes of one record; returns where the names end: the first attribute behind them.
     cdef uint32_t kind, length
     cdef bint plain
-    cdef int content_size, here, i
+    cdef int content_size, here, i, behind = 0
     while True:
         if pos + 4 <= end and mft_u32(p + pos) == MFT_END:
-            return
+            return behind if behind else pos
         plain = pos + 16 <= end and p[pos + 8] == 0
         length = mft_u32(p + pos + 4) if pos + 16 <= end else 0
         if length < (24 if plain else 64) or length & 7 or length > <uint32_t>(end - pos):
             if torn < 1:
                 row.has |= 4
                 mft_problem(&out.problems, number, 5, pos)
-            return
+            return behind if behind else pos
         kind = mft_u32(p + pos)
+        if kind > 0x30 and not behind:
+            behind = pos
         content_size, here = 0, pos
         if plain:
             here = pos + mft_u16(p + pos + 20)
@@ -447,7 +468,7 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
         mft_problem(&out.problems, number, code, detail)
     if row.status == 1 or row.status == 2:
         end = usable if mft_u32(work + 24) > <uint32_t>usable else <int>mft_u32(work + 24)
-        mft_chain(out, &row, work, at, end, torn, <uint32_t>number)
+        at = mft_chain(out, &row, work, at, end, torn, <uint32_t>number)
         if row.kind & 2:
             mft_lost_names(work, at + 16, usable, out.total, &out.lost, &out.lost_text, out.base_lost)
     row.names = <uint16_t>(out.base_names + out.names.used // sizeof(MftName) - row.name_first)

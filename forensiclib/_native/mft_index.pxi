@@ -102,115 +102,178 @@ cdef bint mft_same_lost(const MftName* a, const MftName* b, const unsigned char*
     )
 
 
+cdef inline bint mft_same_name(const MftName* a, const unsigned char* a_text, const MftName* b, const unsigned char* b_text) noexcept nogil:
+    return a.parent == b.parent and a.length == b.length and memcmp(a_text + a.text, b_text + b.text, a.length) == 0
+
+
+cdef struct MftKnown:
+    const MftRecord* rows
+    const MftName* names
+    const uint32_t* owner
+    const unsigned char* text
+    size_t n
+    size_t named
+    size_t mask
+    bint extended
+    size_t blind_mask
+    unsigned char* hit
+    uint32_t* by_name
+    uint32_t* by_file
+
+
+cdef bint mft_in_record(const MftKnown* k, const MftName* name, const unsigned char* text) noexcept nogil:
+    # Whether the record that a stale name refers to has it, in itself or (then by hash) in an extension.
+    cdef const MftRecord* row = k.rows + name.record
+    cdef uint32_t i
+    cdef size_t at
+    cdef const MftName* other
+    if not mft_same_sequence(name.sequence, row.sequence, row.kind & 1):
+        return False
+    if k.owner[name.record] == name.record:
+        for i in range(row.names):
+            if mft_same_name(k.names + row.name_first + i, k.text, name, text):
+                return True
+    if not k.extended:
+        return False
+    at = mft_hash(name.parent, <uint64_t>name.record + 1, text + name.text, name.length) & k.mask
+    while k.by_file[at]:
+        other = k.names + (k.by_file[at] - 1)
+        if k.owner[other.record] == name.record and mft_same_name(other, k.text, name, text):
+            return True
+        at = (at + 1) & k.mask
+    return False
+
+
+cdef uint32_t mft_slot(const MftKnown* k, const MftName* name, const unsigned char* text, const MftName* found, const unsigned char* words) noexcept nogil:
+    # Where in by_name a name without reference is, or would be.
+    cdef size_t at = mft_hash(name.parent, 0, text + name.text, name.length) & k.blind_mask
+    while k.by_name[at] and not mft_same_name(found + (k.by_name[at] - 1), words, name, text):
+        at = (at + 1) & k.blind_mask
+    return <uint32_t>at
+
+
+cdef void mft_anywhere(MftKnown* k, const MftName* found, size_t count, const unsigned char* words) noexcept nogil:
+    # Names without reference into by_name; hit says for each slot whether any record has this parent and name.
+    cdef size_t i
+    cdef uint32_t at
+    for i in range(count):
+        if not found[i].known:
+            at = mft_slot(k, found + i, words, found, words)
+            if not k.by_name[at]:
+                k.by_name[at] = <uint32_t>(i + 1)
+    for i in range(k.named):
+        at = mft_slot(k, k.names + i, k.text, found, words)
+        if k.by_name[at]:
+            k.hit[at] = 1
+
+
+cdef void mft_remember(MftKnown* k, uint32_t* table) noexcept nogil:
+    # Names by hash of file and name, equal ones once.
+    cdef size_t i, at
+    cdef const MftName* name
+    cdef const MftName* other
+    for i in range(k.named):
+        name = k.names + i
+        at = mft_hash(name.parent, <uint64_t>k.owner[name.record] + 1, k.text + name.text, name.length) & k.mask
+        while table[at]:
+            other = k.names + (table[at] - 1)
+            if mft_same_name(other, k.text, name, k.text) and k.owner[other.record] == k.owner[name.record]:
+                break
+            at = (at + 1) & k.mask
+        if not table[at]:
+            table[at] = <uint32_t>(i + 1)
+
+
+cdef void mft_unknown(MftKnown* k, const MftName* found, size_t count, const unsigned char* text, uint32_t* seen, size_t mask, MftGrow* out) noexcept nogil:
+    # Rows that no record knows, each once.
+    cdef size_t i, at
+    cdef const MftName* name
+    cdef MftName* made
+    cdef bint skip
+    for i in range(count):
+        name = found + i
+        if name.known:
+            skip = mft_in_record(k, name, text)
+        else:
+            skip = k.hit[mft_slot(k, name, text, found, text)] != 0
+        if skip:
+            continue
+        at = mft_hash(mft_mix(name.parent, name.size), mft_mix(name.times[0], name.times[1] ^ name.times[2]), text + name.text, name.length) & mask
+        while seen[at] and not skip:
+            skip = mft_same_lost(found + (seen[at] - 1), name, text)
+            at = (at + 1) & mask
+        if skip:
+            continue
+        seen[at] = <uint32_t>(i + 1)
+        made = <MftName*>mft_take(out, sizeof(MftName))
+        if made != NULL:
+            made[0] = name[0]
+
+
 def mft_lost(
     const unsigned char[::1] records not None, const unsigned char[::1] names not None, const unsigned char[::1] text not None,
     const unsigned char[::1] owners not None, const unsigned char[::1] lost not None, const unsigned char[::1] lost_text not None,
 ):
     """The rows of ``lost`` that say something no file record says: see the plain twin."""
-    cdef size_t n = records.shape[0] // sizeof(MftRecord), named = names.shape[0] // sizeof(MftName), count = lost.shape[0] // sizeof(MftName)
-    cdef size_t size = 16, i, at, mask, end = text.shape[0], lost_end = lost_text.shape[0], known = 0
-    cdef uint32_t* by_name = NULL
-    cdef uint32_t* by_file = NULL
+    cdef MftKnown k
+    cdef size_t count = lost.shape[0] // sizeof(MftName), i, size = 16, end = text.shape[0], lost_end = lost_text.shape[0]
     cdef uint32_t* seen = NULL
-    cdef const MftRecord* rows = NULL
-    cdef const MftName* have = NULL
-    cdef const MftName* name
-    cdef const MftName* other
-    cdef const uint32_t* owner = NULL
-    cdef const unsigned char* words = NULL
-    cdef const unsigned char* lost_words = NULL
     cdef const MftName* found = NULL
-    cdef MftName* made
-    cdef bint skip
+    cdef const unsigned char* words = NULL
+    cdef size_t blind = 0, small = 16
+    cdef bint sound = True
     cdef MftGrow out
+    memset(&out, 0, sizeof(MftGrow))
+    memset(&k, 0, sizeof(MftKnown))
+    k.n, k.named = records.shape[0] // sizeof(MftRecord), names.shape[0] // sizeof(MftName)
+    if <size_t>owners.shape[0] < 4 * k.n:
+        raise ValueError("owners")
     if count == 0:
         return b""
-    if <size_t>owners.shape[0] < 4 * n:
-        raise ValueError("owners")
-    memset(&out, 0, sizeof(MftGrow))
     found = <const MftName*>&lost[0]
-    if n:
-        rows, owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
-    if named:
-        have = <const MftName*>&names[0]
+    if k.n:
+        k.rows, k.owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
+    if k.named:
+        k.names = <const MftName*>&names[0]
     if end:
-        words = &text[0]
+        k.text = &text[0]
     if lost_end:
-        lost_words = &lost_text[0]
-    while size < 2 * (named + count):
+        words = &lost_text[0]
+    with nogil:
+        for i in range(k.n):
+            k.extended = k.extended or k.owner[i] != i
+            sound = sound and k.rows[i].names <= k.named and k.rows[i].name_first <= k.named - k.rows[i].names
+        for i in range(k.named):
+            sound = sound and k.names[i].record < k.n and k.names[i].text <= end and k.names[i].length <= end - k.names[i].text
+        for i in range(count):
+            blind += not found[i].known
+            sound = sound and found[i].text <= lost_end and found[i].length <= lost_end - found[i].text
+            sound = sound and (not found[i].known or found[i].record < k.n)
+    if not sound:
+        raise ValueError("offsets")
+    while size < 2 * (k.named + count):
         size *= 2
-    mask = size - 1
+    while small < 4 * blind:
+        small *= 2
+    k.mask, k.blind_mask = size - 1, small - 1
     try:
-        by_name = <uint32_t*>calloc(size, 4)
-        by_file = <uint32_t*>calloc(size, 4)
         seen = <uint32_t*>calloc(size, 4)
-        if by_name == NULL or by_file == NULL or seen == NULL:
+        k.by_name = <uint32_t*>calloc(small, 4)
+        k.hit = <unsigned char*>calloc(small, 1)
+        k.by_file = <uint32_t*>calloc(size if k.extended else 1, 4)
+        if seen == NULL or k.by_name == NULL or k.hit == NULL or k.by_file == NULL:
             raise MemoryError("NTFS names")
         with nogil:
-            for i in range(named):
-                name = have + i
-                if name.text > end or name.length > end - name.text or name.record >= n:
-                    continue
-                at = mft_hash(name.parent, 0, words + name.text, name.length) & mask
-                while by_name[at]:
-                    other = have + (by_name[at] - 1)
-                    if other.parent == name.parent and other.length == name.length and memcmp(words + other.text, words + name.text, name.length) == 0:
-                        break
-                    at = (at + 1) & mask
-                if not by_name[at]:
-                    by_name[at] = <uint32_t>(i + 1)
-                at = mft_hash(name.parent, owner[name.record] + 1, words + name.text, name.length) & mask
-                while by_file[at]:
-                    other = have + (by_file[at] - 1)
-                    if (
-                        other.parent == name.parent and other.length == name.length and owner[other.record] == owner[name.record]
-                        and memcmp(words + other.text, words + name.text, name.length) == 0
-                    ):
-                        break
-                    at = (at + 1) & mask
-                if not by_file[at]:
-                    by_file[at] = <uint32_t>(i + 1)
-            for i in range(count):
-                name = found + i
-                if name.text > lost_end or name.length > lost_end - name.text:
-                    continue
-                skip = False
-                if name.known:
-                    if name.record < n and mft_same_sequence(name.sequence, rows[name.record].sequence, rows[name.record].kind & 1):
-                        at = mft_hash(name.parent, <uint64_t>name.record + 1, lost_words + name.text, name.length) & mask
-                        while by_file[at] and not skip:
-                            other = have + (by_file[at] - 1)
-                            skip = (
-                                other.parent == name.parent and other.length == name.length and owner[other.record] == name.record
-                                and memcmp(words + other.text, lost_words + name.text, name.length) == 0
-                            )
-                            at = (at + 1) & mask
-                else:
-                    at = mft_hash(name.parent, 0, lost_words + name.text, name.length) & mask
-                    while by_name[at] and not skip:
-                        other = have + (by_name[at] - 1)
-                        skip = (
-                            other.parent == name.parent and other.length == name.length
-                            and memcmp(words + other.text, lost_words + name.text, name.length) == 0
-                        )
-                        at = (at + 1) & mask
-                if skip:
-                    continue
-                at = mft_hash(mft_mix(name.parent, name.size), mft_mix(name.times[0], name.times[1] ^ name.times[2]), lost_words + name.text, name.length) & mask
-                while seen[at] and not skip:
-                    skip = mft_same_lost(found + (seen[at] - 1), name, lost_words)
-                    if not skip:
-                        at = (at + 1) & mask
-                if skip:
-                    continue
-                seen[at] = <uint32_t>(i + 1)
-                made = <MftName*>mft_take(&out, sizeof(MftName))
-                if made != NULL:
-                    made[0] = name[0]
+            if blind:
+                mft_anywhere(&k, found, count, words)
+            if k.extended:
+                mft_remember(&k, k.by_file)
+            mft_unknown(&k, found, count, words, seen, k.mask, &out)
         return mft_bytes(&out)
     finally:
-        free(by_name)
-        free(by_file)
+        free(k.by_name)
+        free(k.hit)
+        free(k.by_file)
         free(seen)
         free(out.data)
 

@@ -1,298 +1,4 @@
-# File records to the columns of a listing with full paths. Twin: _plain/mft_listing.py
-
-from libc.stdint cimport int32_t
-from libc.stdio cimport snprintf
-
-cdef enum:  # the order of MFT_COLUMNS in the twin
-    L_ID, L_SEQUENCE, L_PARENT, L_PATH, L_STREAM, L_KIND, L_STATE, L_VERDICT, L_SIZE, L_ALLOCATED, L_MODIFIED, L_ACCESSED, L_CHANGED
-    L_BORN, L_LINKS, L_FLAGS, L_RUN_START, L_RUN_LENGTH, L_NAME, L_ORDINAL, L_STREAM_KIND, L_STREAM_FLAGS, L_UNIT, L_RESIDENT, L_VALID
-    L_FN_MODIFIED, L_FN_ACCESSED, L_FN_CHANGED, L_FN_BORN, L_DOS_NAME, L_NAMESPACE, L_PARENT_SEQUENCE, L_RECORD_FLAGS, L_USN
-    L_SECURITY, L_REPARSE, L_OBJECT_ID, L_COLUMNS
-    MFT_ROOT = 5
-    MFT_LIST = 8192
-    MFT_PATH = 98301
-
-cdef int64_t MFT_EPOCH = <int64_t>116444736000000000
-cdef int64_t MFT_TICKS = <int64_t>92233720368547758
-cdef const char* MFT_ORPHANS = "$OrphanFiles"
-
-# Where a directory is. state: 0 not asked, 1 known, 2 being asked.
-cdef struct MftPlace:
-    uint64_t at
-    uint32_t length
-    uint8_t state
-    uint8_t broken
-    uint8_t dead
-
-cdef struct MftStream:
-    const unsigned char* label
-    int64_t size
-    int64_t valid
-    int64_t allocated
-    size_t run_first
-    size_t runs
-    uint32_t label_length
-    uint16_t flags
-    uint8_t code
-    uint8_t unit
-    uint8_t resident
-    uint8_t bad
-
-cdef struct MftHead:
-    uint32_t type
-    uint32_t first
-    uint8_t code
-    uint32_t label_length
-    const unsigned char* label
-
-cdef struct MftList:
-    const MftRecord* rows
-    const MftName* names
-    const MftAttribute* attributes
-    const int64_t* runs
-    const unsigned char* text
-    const uint32_t* owners
-    const unsigned char* verdicts
-    const int64_t* extents
-    size_t n
-    size_t named
-    size_t many
-    size_t have
-    size_t text_size
-    size_t pieces
-    int64_t size
-    int64_t cluster
-    size_t count
-    size_t max_rows
-    size_t max_bytes
-    uint32_t* first_extension
-    uint32_t* next_extension
-    MftPlace* places
-    MftGrow paths
-    MftGrow chain
-    MftGrow name_list
-    MftGrow attribute_list
-    MftGrow heads
-    MftGrow owner_head
-    MftGrow order
-    MftGrow streams
-    MftGrow ranges
-    MftGrow problems
-    MftGrow columns[37]
-    MftGrow beside[37]
-    uint64_t nulls[37]
-
-
-cdef inline void mft_put64(MftList* l, int column, uint64_t value) noexcept nogil:
-    cdef uint64_t* p = <uint64_t*>mft_take(&l.columns[column], 8)
-    if p != NULL:
-        p[0] = value
-
-
-cdef inline void mft_put32(MftList* l, int column, uint32_t value) noexcept nogil:
-    cdef uint32_t* p = <uint32_t*>mft_take(&l.columns[column], 4)
-    if p != NULL:
-        p[0] = value
-
-
-cdef inline void mft_put8(MftList* l, int column, unsigned char value) noexcept nogil:
-    cdef unsigned char* p = <unsigned char*>mft_take(&l.columns[column], 1)
-    if p != NULL:
-        p[0] = value
-
-
-cdef inline void mft_append(MftGrow* grow, const void* data, size_t n) noexcept nogil:
-    cdef void* p
-    if n:
-        p = mft_take(grow, n)
-        if p != NULL:
-            memcpy(p, data, n)
-
-
-cdef inline void mft_offset(MftList* l, int column, size_t width) noexcept nogil:
-    cdef int64_t* p = <int64_t*>mft_take(&l.beside[column], 8)
-    if p != NULL:
-        p[0] = l.columns[column].used // width
-
-
-cdef inline void mft_put_text(MftList* l, int column, const void* data, size_t n) noexcept nogil:
-    mft_append(&l.columns[column], data, n)
-    mft_offset(l, column, 1)
-
-
-cdef inline void mft_put_time(MftList* l, int column, uint64_t value) noexcept nogil:
-    # FILETIME to ns and a validity bit; 0 and what int64 cannot hold are null.
-    cdef bint good = False
-    cdef int64_t ns = 0
-    cdef unsigned char* bit
-    if value and value < <uint64_t>MFT_MAX * 2 - 1:
-        ns = <int64_t>value - MFT_EPOCH
-        good = -MFT_TICKS <= ns <= MFT_TICKS
-        if good:
-            ns *= 100
-        else:
-            ns = 0
-    mft_put64(l, column, <uint64_t>ns)
-    if (l.count & 7) == 0:
-        bit = <unsigned char*>mft_take(&l.beside[column], 1)
-        if bit == NULL:
-            return
-        bit[0] = 0
-    if l.beside[column].bad:
-        return
-    if good:
-        l.beside[column].data[l.count >> 3] |= <unsigned char>(1 << (l.count & 7))
-    else:
-        l.nulls[column] += 1
-
-
-cdef const MftName** mft_names_of(MftList* l, uint32_t number, size_t* count) noexcept nogil:
-    # Names of a file: the base record's, then its extensions'.
-    cdef uint32_t at = number
-    cdef uint32_t i
-    cdef const MftName** slot
-    l.name_list.used = 0
-    while True:
-        for i in range(l.rows[at].names):
-            if <size_t>l.rows[at].name_first + i < l.named:
-                slot = <const MftName**>mft_take(&l.name_list, sizeof(void*))
-                if slot != NULL:
-                    slot[0] = l.names + l.rows[at].name_first + i
-        at = l.first_extension[number] if at == number else l.next_extension[at]
-        if at == MFT_UNKNOWN:
-            break
-    count[0] = l.name_list.used // sizeof(void*)
-    return <const MftName**>l.name_list.data
-
-
-cdef const MftAttribute** mft_attributes_of(MftList* l, uint32_t number, size_t* count) noexcept nogil:
-    cdef uint32_t at = number
-    cdef uint32_t i
-    cdef const MftAttribute** slot
-    l.attribute_list.used = 0
-    while True:
-        for i in range(l.rows[at].attributes):
-            if <size_t>l.rows[at].attribute_first + i < l.many:
-                slot = <const MftAttribute**>mft_take(&l.attribute_list, sizeof(void*))
-                if slot != NULL:
-                    slot[0] = l.attributes + l.rows[at].attribute_first + i
-        at = l.first_extension[number] if at == number else l.next_extension[at]
-        if at == MFT_UNKNOWN:
-            break
-    count[0] = l.attribute_list.used // sizeof(void*)
-    return <const MftAttribute**>l.attribute_list.data
-
-
-cdef const MftName* mft_main_name(MftList* l, uint32_t number) noexcept nogil:
-    cdef size_t count, i
-    cdef const MftName** names = mft_names_of(l, number, &count)
-    for i in range(count):
-        if names[i].space != 2:
-            return names[i]
-    return names[0] if count else NULL
-
-
-cdef int64_t mft_resolve(MftList* l, uint64_t reference) noexcept nogil:
-    cdef uint64_t number = reference & MFT_REFERENCE
-    cdef const MftRecord* row
-    if number >= l.n:
-        return -1
-    if number == MFT_ROOT:
-        return MFT_ROOT
-    row = l.rows + number
-    if row.status not in (1, 2) or row.base or not row.kind & 2:
-        return -1
-    return <int64_t>number if mft_same_sequence(<uint32_t>(reference >> 48), row.sequence, row.kind & 1) else -1
-
-
-cdef size_t mft_part(MftGrow* out, const unsigned char* p, size_t n) noexcept nogil:
-    # A name as a part of a path: "/" and NUL become U+FFFD.
-    cdef size_t i, made = 0
-    cdef unsigned char* to = <unsigned char*>mft_take(out, 3 * n)
-    if to == NULL:
-        return 0
-    for i in range(n):
-        if p[i] == 47 or p[i] == 0:
-            to[made], to[made + 1], to[made + 2] = 0xEF, 0xBF, 0xBD
-            made += 3
-        else:
-            to[made] = p[i]
-            made += 1
-    out.used -= 3 * n - made
-    return made
-
-
-cdef size_t mft_last(MftList* l, MftGrow* out, uint32_t number, const MftName* name, const unsigned char* text) noexcept nogil:
-    # The last part of a path.
-    cdef char buffer[32]
-    cdef int n
-    if name != NULL:
-        return mft_part(out, text + name.text, name.length)
-    n = snprintf(buffer, 32, "OrphanFile-%u", number)
-    mft_append(out, buffer, n)
-    return n
-
-
-cdef void mft_own_path(MftList* l, uint64_t at, uint32_t length) noexcept nogil:
-    # Append a copy of paths[at:at+length] to paths; the buffer may move.
-    cdef void* to = mft_take(&l.paths, length)
-    if to != NULL and length:
-        memcpy(to, l.paths.data + at, length)
-
-
-cdef MftPlace mft_place(MftList* l, int64_t number) noexcept nogil:
-    # Path of a directory, made once; chains of ancestors are walked without recursion.
-    cdef MftPlace above
-    cdef MftPlace* place
-    cdef const MftName* name
-    cdef uint32_t* slot
-    cdef size_t count, i
-    cdef uint32_t here
-    cdef uint64_t start
-    l.chain.used = 0
-    while number >= 0 and l.places[number].state != 1:
-        if number == MFT_ROOT:
-            memset(&l.places[MFT_ROOT], 0, sizeof(MftPlace))
-            l.places[MFT_ROOT].state = 1
-            break
-        if l.places[number].state == 2:
-            mft_problem(&l.problems, number, 20, 0)
-            number = -1
-            break
-        l.places[number].state = 2
-        slot = <uint32_t*>mft_take(&l.chain, 4)
-        if slot != NULL:
-            slot[0] = <uint32_t>number
-        name = mft_main_name(l, <uint32_t>number)
-        number = mft_resolve(l, name.parent) if name != NULL else -1
-    if number >= 0:
-        above = l.places[number]
-    else:
-        memset(&above, 0, sizeof(MftPlace))
-        above.state, above.broken, above.length = 1, 1, 12
-    count = l.chain.used // 4
-    for i in range(count):
-        here = (<uint32_t*>l.chain.data)[count - 1 - i]
-        name = mft_main_name(l, here)
-        place = l.places + here
-        start = l.paths.used
-        mft_own_path(l, above.at, above.length)
-        if above.length:
-            mft_append(&l.paths, b"/", 1)
-        mft_last(l, &l.paths, here, name, l.text)
-        if l.paths.used - start > MFT_PATH or l.paths.used > l.max_bytes:
-            mft_problem(&l.problems, here, 24, 0)
-            l.paths.used = start
-            mft_append(&l.paths, MFT_ORPHANS, 12)
-            mft_append(&l.paths, b"/", 1)
-            mft_last(l, &l.paths, here, name, l.text)
-            above.broken = 1
-        above.at, above.length = start, <uint32_t>(l.paths.used - start)
-        if not l.rows[here].kind & 1:
-            above.dead = 1
-        above.state = 1
-        place[0] = above
-    return above
+# File records to the rows of a listing. Twin: _plain/mft_listing.py
 
 
 cdef inline bint mft_same_text(MftList* l, const MftAttribute* a, const MftAttribute* b) noexcept nogil:
@@ -706,7 +412,6 @@ cdef void mft_free(MftList* l) noexcept:
     free(l.ranges.data)
     free(l.problems.data)
     for c in range(L_COLUMNS):
-        free(l.columns[c].data)
         free(l.beside[c].data)
 
 
@@ -754,6 +459,7 @@ def mft_listing(
     cdef uint32_t owner
     cdef bint fits = True
     cdef int c
+    owned = [bytearray() for _ in range(L_COLUMNS)]
     memset(&l, 0, sizeof(MftList))
     l.max_rows, l.max_bytes = max_rows, max_bytes
     l.n, l.named, l.many = records.shape[0] // sizeof(MftRecord), names.shape[0] // sizeof(MftName), attributes.shape[0] // sizeof(MftAttribute)
@@ -778,6 +484,8 @@ def mft_listing(
         stale_text = &lost_text[0]
     if not mft_sound(&l, stale, count, lost_text.shape[0]):
         raise ValueError("offsets")
+    for c in range(L_COLUMNS):
+        l.columns[c].owner = <PyObject*>owned[c]
     try:
         l.first_extension, l.next_extension = <uint32_t*>calloc(l.n + 1, 4), <uint32_t*>calloc(l.n + 1, 4)
         l.places = <MftPlace*>calloc(l.n + 1, sizeof(MftPlace))
@@ -800,12 +508,12 @@ def mft_listing(
             raise MemoryError("NTFS listing")
         if not fits:
             raise ValueError("listing")
-        return l.count, mft_columns(&l), mft_bytes(&l.problems)
+        return l.count, mft_columns(&l, owned), mft_bytes(&l.problems)
     finally:
         mft_free(&l)
 
 
-cdef dict mft_columns(MftList* l):
+cdef dict mft_columns(MftList* l, list owned):
     cdef int c
     out = {}
     for c, name in enumerate((
@@ -815,5 +523,6 @@ cdef dict mft_columns(MftList* l):
         "security", "reparse", "object_id",
     )):
         timed = L_MODIFIED <= c <= L_BORN or L_FN_MODIFIED <= c <= L_FN_BORN
-        out[name] = (mft_bytes(&l.columns[c]), b"" if timed and not l.nulls[c] else mft_bytes(&l.beside[c]))
+        PyByteArray_Resize(owned[c], l.columns[c].used)
+        out[name] = (owned[c], b"" if timed and not l.nulls[c] else mft_bytes(&l.beside[c]))
     return out

@@ -149,7 +149,7 @@ def mft_scan(
     bases               rows of names, rows of attributes, runs, bytes of text and of lost text that earlier blocks gave
     Returns (records, names, attributes, runs, text, lost names, their text, problems): MFT_RECORD,
     MFT_NAME, MFT_ATTRIBUTE rows, int64 pairs (cluster or -1, clusters), UTF-8, and MFT_PROBLEM rows. Lost names are
-    candidates: directory entries in index roots and record slack, the live ones among them.
+    candidates: directory entries behind the names, in index roots and record slack, the live ones among them.
     """
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("record size")
@@ -185,7 +185,7 @@ def mft_scan(
             problems += MFT_PROBLEM.pack(number, code, detail)
         if status in (1, 2):
             end = at + min(used, usable)
-            pos = at + attribute_at
+            pos, behind = at + attribute_at, 0
             while True:
                 if pos + 4 <= end and work[pos : pos + 4] == b"\xff\xff\xff\xff":
                     break
@@ -197,6 +197,8 @@ def mft_scan(
                         problems += MFT_PROBLEM.pack(number, 5, pos - at)
                     break
                 stop = pos + length
+                if kind_ > 0x30 and not behind:
+                    behind = pos
                 name_length, name_at, attribute_flags = work[pos + 9], *struct.unpack_from("<HH", work, pos + 10)
                 if name_at + 2 * name_length > length:
                     name_length = 0
@@ -271,7 +273,7 @@ def mft_scan(
                     text += name
                 pos = stop
             if kind & 2:
-                lost_names(work, at + attribute_at + 16, at + usable, total, lost, lost_text, base_lost)
+                lost_names(work, (behind or pos) + 16, at + usable, total, lost, lost_text, base_lost)
         records += MFT_RECORD.pack(
             base, *times, usn, flags, security, tag, sequence, links, kind, status, has, object_id,
             name_first, attribute_first,

@@ -14,7 +14,7 @@ from forensiclib.core.errors import LimitExceeded
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import STATES
-from forensiclib.core.source import fill_bad
+from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.filesystems.ntfs.mft import REFERENCE, Mft
 
 __all__ = ["KINDS", "STREAM_KINDS", "UNKNOWN_ID", "VERDICTS", "Listing", "listing"]
@@ -27,19 +27,18 @@ UNKNOWN_ID = REFERENCE
 ENUMS = {"kind": KINDS, "state": STATES, "verdict": VERDICTS, "stream_kind": STREAM_KINDS}
 TYPES = {"Q": "uint64", "q": "int64", "I": "uint32", "H": "uint16", "B": "uint8", "t": "utf8", "l": "list_int64", "T": "timestamp"}
 NAMES = {"security": "security_id", "reparse": "reparse_tag"}
-BLOCK = 8 << 20
+BLOCK = 2 << 20
+_HAS_LIST = bytes(bits >> 1 & 1 for bits in range(256))
 BYTES, BYTES_A_RECORD = 256 << 20, 1024
 """Paths and run lists may take this much, and this much more a record; real volumes need a fifth of the latter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """batch   the table; files   rows before the stale names; extensions   base record to its extension records;
-    findings   what was wrong on the way."""
+    """batch   the table; files   rows before the stale names."""
 
     batch: Batch
     files: int
-    extensions: dict[int, list[int]]
 
 
 def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
@@ -61,9 +60,11 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
             mft.geometry.record, mft.geometry.cluster, rows_bound, BYTES + BYTES_A_RECORD * mft.records,
         )  # fmt: skip
     except ValueError as error:
-        raise LimitExceeded("NTFS listing", None, f"more than {rows_bound} rows, or paths and runs too long for {mft.records} records") from error
+        raise LimitExceeded(
+            "NTFS listing", None, f"too many rows or too long paths for {mft.records} records"
+        ) from error
     _report(mft, problems, budget)
-    return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size, extensions)
+    return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size)
 
 
 def _scan(mft: Mft, budget: Budget) -> list[bytes]:
@@ -72,8 +73,9 @@ def _scan(mft: Mft, budget: Budget) -> list[bytes]:
     step = BLOCK // geometry.record * geometry.record
     parts: list[list[bytes]] = [[] for _ in range(7)]
     sizes = [0] * 7
+    buffer = bytearray(min(step, source.size))
     for at in range(0, source.size, step):
-        block = source.read_at(at, step)
+        block = memoryview(buffer)[: source.read_into(at, memoryview(buffer)[: source.size - at])]
         budget.item(len(block) // geometry.record)
         bases = (
             sizes[1] // kernels.MFT_NAME.size,
@@ -114,7 +116,6 @@ def _extensions(owners: bytes) -> dict[int, list[int]]:
 
 def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, budget: Budget) -> None:
     """Attribute lists against the extension records that name this base: what is missing is a finding."""
-    listed_at = kernels.MFT_RECORD.size
     for number in _with_list(records):
         budget.item()
         record = mft.record(number)
@@ -123,7 +124,7 @@ def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, bud
         there = set(extensions.get(number, ()))
         missing = sorted({r & REFERENCE for r in mft.listed(record)} - there)
         if missing:
-            spans = mft.source.trace(number * mft.geometry.record, listed_at)
+            spans = mft.source.trace(number * mft.geometry.record, mft.geometry.record)
             what = "NTFS attribute list: extension records that do not name this base"
             budget.report(
                 Finding("Corrupt", what, f"file record {number} lists {missing[:8]}", "$MFT", budget.room, spans[0] if spans else None)
@@ -132,10 +133,11 @@ def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, bud
 
 def _with_list(records: bytes) -> Iterator[int]:
     """Numbers of records with an attribute list, by the byte of flags in each row."""
-    has = records[67 :: kernels.MFT_RECORD.size]
-    for number, bits in enumerate(has):
-        if bits & 2:
-            yield number
+    has = records[67 :: kernels.MFT_RECORD.size].translate(_HAS_LIST)
+    number = has.find(1)
+    while number >= 0:
+        yield number
+        number = has.find(1, number + 1)
 
 
 def _index_names(mft: Mft, attributes: bytes, runs: bytes, base: int, budget: Budget) -> tuple[bytes, bytes]:
@@ -145,8 +147,7 @@ def _index_names(mft: Mft, attributes: bytes, runs: bytes, base: int, budget: Bu
     for row, start, length in struct.iter_unpack("<qqq", kernels.mft_ranges(attributes, runs, 0xA0, geometry.cluster)):
         ranges.setdefault(row, []).append((start, length))
     left, seen = mft.volume.size, set()
-    names, texts = bytearray(), bytearray()
-    buffer = bytearray()
+    out = _Names(mft, budget, base)
     for pieces in sorted(ranges.values()):
         key = tuple(pieces)
         size = sum(length for _, length in pieces)
@@ -154,32 +155,50 @@ def _index_names(mft: Mft, attributes: bytes, runs: bytes, base: int, budget: Bu
             continue
         seen.add(key)
         if size > left:
-            budget.report(
-                Finding("LimitExceeded", "NTFS directory index", f"{size} bytes of blocks, {left} left of the volume", "$I30", budget.room)
-            )
+            what = f"{size} bytes of blocks, {left} left of the volume"
+            budget.report(Finding("LimitExceeded", "NTFS directory index", what, "$I30", budget.room))
             continue
         left -= size
         for start, length in pieces:
-            for at in range(start, start + length, BLOCK):
-                budget.check()
-                buffer += volume.read_at(at, min(BLOCK, start + length - at)) if at < volume.size else b""
-                if len(buffer) >= BLOCK:
-                    _index_block(mft, buffer, names, texts, base, budget)
-        del buffer[len(buffer) - len(buffer) % geometry.index :]
-    _index_block(mft, buffer, names, texts, base, budget)
-    return bytes(names), bytes(texts)
+            out.add(volume, start, min(length, max(0, volume.size - start)))
+        out.end()
+    out.flush()
+    return bytes(out.names), bytes(out.text)
 
 
-def _index_block(mft: Mft, buffer: bytearray, names: bytearray, texts: bytearray, base: int, budget: Budget) -> None:
-    """Whole index records from the front of the buffer; the rest stays in it."""
-    take = len(buffer) - len(buffer) % mft.geometry.index
-    found, text, problems = kernels.index_names(bytes(buffer[:take]), mft.geometry.index, mft.records, base + len(texts))
-    names += found
-    texts += text
-    del buffer[:take]
-    for block, code, detail in kernels.MFT_PROBLEM.iter_unpack(problems):
-        kind, what = kernels.MFT_PROBLEMS[code]
-        budget.report(Finding(kind, f"NTFS {what}", f"block {block}, {detail}", "$I30", budget.room))
+class _Names:
+    """Collects index blocks in one buffer and parses it whenever it is full."""
+
+    def __init__(self, mft: Mft, budget: Budget, base: int) -> None:
+        self.mft, self.budget, self.base, self.size = mft, budget, base, mft.geometry.index
+        self.buffer, self.used = bytearray(BLOCK // self.size * self.size + self.size), 0
+        self.names, self.text = bytearray(), bytearray()
+
+    def add(self, volume: ByteSource, start: int, length: int) -> None:
+        """Bytes of the volume behind those already there."""
+        while length:
+            self.budget.check()
+            take = min(length, len(self.buffer) - self.used)
+            volume.read_into(start, memoryview(self.buffer)[self.used : self.used + take])
+            start, length, self.used = start + take, length - take, self.used + take
+            if self.used == len(self.buffer):
+                self.flush()
+
+    def end(self) -> None:
+        """An index ends: a broken last block of it is dropped."""
+        self.used -= self.used % self.size
+
+    def flush(self) -> None:
+        """Parse what is there."""
+        found, text, problems = kernels.index_names(
+            memoryview(self.buffer)[: self.used - self.used % self.size], self.size, self.mft.records, self.base + len(self.text)
+        )
+        self.used = 0
+        self.names += found
+        self.text += text
+        for block, code, detail in kernels.MFT_PROBLEM.iter_unpack(problems):
+            kind, what = kernels.MFT_PROBLEMS[code]
+            self.budget.report(Finding(kind, f"NTFS {what}", f"block {block}, {detail}", "$I30", self.budget.room))
 
 
 def _batch(count: int, made: dict[str, tuple[bytes, bytes]]) -> Batch:
