@@ -90,6 +90,9 @@ def _parts(source: ByteSource, entries: Sequence[Any], unit: int, budget: Budget
                 text = f"type 0, yet sector {entry.first} and {entry.sectors} sectors"
                 budget.report(Finding.note("MBR entry", text, f"mbr:{number}", span_of(source, at, 16)))
             continue
+        if entry.type == mbr.PROTECTIVE:
+            text = "it protects a GUID partition table; read as an MBR, the partitions of that are not seen"
+            budget.report(Finding.note("MBR", text, f"mbr:{number}", span_of(source, at, 16)))
         if entry.type in mbr.EXTENDED:
             _check_extended(source, entry, unit, number, budget)
             for part in _logical(source, entry, unit, logical, budget):

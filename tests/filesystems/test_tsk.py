@@ -18,7 +18,7 @@ from forensiclib.filesystems.tsk.rooms import FORMATS, open_tsk
 from forensiclib.testing.contracts import FileSystemContract
 
 sys.path.insert(0, os.path.dirname(__file__))
-from tsk_images import DELETED, LIVE, driver_image, fat_image, need  # noqa: E402
+from tsk_images import DELETED, LIVE, driver_image, fat_image, need
 
 MAKERS = {
     "fat12": ("fat", lambda folder: fat_image(folder, 12)),
@@ -109,7 +109,8 @@ def test_fat_times_do_not_depend_on_the_time_zone_of_the_process(images: dict[st
     code = (
         "import sys;from forensiclib.core.source import FileSource;from forensiclib.core.limits import Budget;"
         "from forensiclib.filesystems.tsk.rooms import open_tsk;"
-        "print([(e.path, k, str(t), t.zone) for e in open_tsk(FileSource(sys.argv[1]), Budget(), 'fat').walk() for k, t in e.times.items()])"
+        "fs = open_tsk(FileSource(sys.argv[1]), Budget(), 'fat');"
+        "print([(e.path, k, str(t), t.zone) for e in fs.walk() for k, t in e.times.items()])"
     )
     outputs = [
         subprocess.run([sys.executable, "-c", code, str(image)], capture_output=True, check=True, env=os.environ | {"TZ": zone}).stdout

@@ -29,8 +29,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("gpt") / "disk.dd"
     with open(path, "wb") as file:
         file.truncate(16 * MIB)
-    words = ["-n", "1:2048:+1M", "-t", "1:EF00", "-c", "1:ESP Größe 中国", "-n", "2:0:+4M", "-t", "2:0700", "-n", "3:20480:0", "-t", "3:8E00"]
-    subprocess.run(["sgdisk", "-o", *words, str(path)], check=True, capture_output=True)
+    words = ["-n", "1:2048:+1M", "-t", "1:EF00", "-n", "2:0:+4M", "-t", "2:0700", "-n", "3:20480:0", "-t", "3:8E00"]
+    subprocess.run(["sgdisk", "-o", *words, "-c", "1:ESP Größe 中国", str(path)], check=True, capture_output=True)
     return path.read_bytes()
 
 
@@ -65,7 +65,7 @@ def test_partitions_as_sgdisk_and_mmls_see_them(made: bytes, tmp_path: Path) -> 
     theirs = [(int(m[1]), int(m[2]), int(m[3]) - int(m[2]) + 1) for m in re.finditer(r"^ +(\d+) +(\d+) +(\d+) ", listing, re.M)]
     assert allocated(volumes) == theirs
     assert findings == []
-    assert [v.label for v in volumes if v.state == "allocated"][0] == "ESP Größe 中国"
+    assert next(v.label for v in volumes if v.state == "allocated") == "ESP Größe 中国"
     assert [v.kind for v in volumes if v.state == "allocated"] == ["EFI system", "Microsoft basic data", "Linux LVM"]
     assert sum(v.size for v in volumes) == len(made)
     if shutil.which("mmls"):

@@ -158,7 +158,9 @@ def test_overlaps_are_reported_and_both_volumes_given() -> None:
     assert findings == [f"Corrupt partition overlap: starts at {50 * 512}, inside partition 1 that ends at {110 * 512}"]
 
 
-@pytest.mark.parametrize(("code", "words"), [(0x17, "Hidden NTFS, exFAT or HPFS"), (0x27, "Windows recovery (hidden NTFS)"), (0x99, "type 0x99")])
+@pytest.mark.parametrize(
+    ("code", "words"), [(0x17, "Hidden NTFS, exFAT or HPFS"), (0x27, "Windows recovery (hidden NTFS)"), (0x99, "type 0x99")]
+)
 def test_odd_types_have_words_or_their_number(code: int, words: str) -> None:
     volumes, _ = opened(disk(200, (0, record(entry(code, 10, 100)))))
     assert [v.kind for v in volumes if v.state == "allocated"] == [words]

@@ -239,6 +239,7 @@ class ExtVolume:
 
     def _pointers(self, inode: Inode, fetch: FetchBlock, blocks: int) -> list[tuple[int, int | None, int]]:
         words = struct.unpack("<15I", inode.block)
+        seen: set[int] = set()
         out: list[tuple[int, int | None, int]] = []
         logical = 0
 
@@ -250,8 +251,10 @@ class ExtVolume:
             if pointer == 0:
                 logical += span
                 return
-            if not self.blocks.has(pointer):
+            if not self.blocks.has(pointer) or len(out) > self.block_count or (level and pointer in seen):
                 raise Corrupt("ext block pointer", None, f"inode {inode.number}: block {pointer}")
+            if level:
+                seen.add(pointer)
             if level == 0:
                 out.append((logical, pointer, 1))
                 logical += 1

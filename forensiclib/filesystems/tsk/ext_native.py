@@ -46,8 +46,8 @@ class _Found:
 class Ext(Native):
     """ext3 and ext4 zero the block pointers of a deleted inode; an older copy of its inode-table block
     in the journal still has them. The newest copy with links and without deletion time is taken;
-    the blocks of its extent tree come from the journal where it has them from no later than the
-    next transaction, else from the disk. The verdict is by the block bitmap of today.
+    the blocks of its extent tree come from the journal where it has them from that transaction or
+    before, else from the disk. The verdict is by the block bitmap of today.
     """
 
     def __init__(self, source: ByteSource, budget: Budget) -> None:
@@ -264,8 +264,7 @@ class _Search:
         return _Fetch(self, when)
 
     def block_near(self, block: int, when: Copy) -> bytes:
-        """A tree block as of the transaction ``when``: its copy there or before, else the disk's, when
-        that is not a tree any more the next copy after."""
+        """A tree block as of the transaction ``when``: its copy there or before, else the disk's."""
         copies = self._by_block.get(block, [])
         before = [c for c in copies if c.sequence <= when.sequence]
         for copy in reversed(before):

@@ -118,8 +118,8 @@ class Fat(Native):
         times = _times(record)
         attributes = {"flags": record["attributes"], "short_name": record["name"].hex(), "record": record["at"]}
         if named.raw.endswith(LABEL_SUFFIX) and record["attributes"] & fat.VOLUME_LABEL:
-            label = named.raw[: -len(LABEL_SUFFIX)].rstrip()
-            return Facts(times, 0, record["name"], label.decode("utf-8", "backslashreplace"), kind="special", attributes=attributes, runs=())
+            label = named.raw[: -len(LABEL_SUFFIX)].rstrip().decode("utf-8", "backslashreplace")
+            return Facts(times, 0, record["name"], label, kind="special", attributes=attributes, runs=())
         first = _first_cluster(record, self._geometry.width)
         attributes["first_cluster"] = first
         base = Facts(times, raw_name=_raw_name(named, record), attributes=attributes)

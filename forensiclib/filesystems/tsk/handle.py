@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytsk3
 
 from forensiclib.core.entry import Kind
-from forensiclib.core.errors import Corrupt, ForensicError, LimitExceeded, NotThisFormat
+from forensiclib.core.errors import Corrupt, EvidenceError, ForensicError, LimitExceeded, NotThisFormat
 from forensiclib.core.source import ByteSource
 from forensiclib.filesystems.tsk.named import Attr, Info, Meta, Named
 
@@ -39,13 +40,17 @@ NAME_ALLOCATED, META_ALLOCATED = 1, 1
 NAME_VIRTUAL = (10, 11)
 ATTR_RESIDENT, ATTR_ENCRYPTED, ATTR_COMPRESSED = 0x04, 0x10, 0x20
 RUN_FILLER, RUN_SPARSE, RUN_ENCRYPTED = 1, 2, 4
+SMALLEST_INODE, SPARE_INODES = 32, 65_536
+"""A FAT slot has 32 bytes, and numbers a few virtual files behind the last sector."""
+GRAIN = 512
 RUNS_LIMIT = 16_000_000
 """Runs of one attribute. A 2 TB file in 128 KiB pieces has as many."""
 
 
 class _Media(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
     """A ByteSource as The Sleuth Kit reads it. An error cannot cross its C code: it is kept here and
-    the read fails, so that no other bytes stand in for it."""
+    the read ends before the bad bytes, so that no others stand in for them. The Sleuth Kit reads
+    64 KiB ahead; what lies before the damage is still good."""
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
@@ -57,7 +62,19 @@ class _Media(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
             return self._source.read_at(offset, size)
         except ForensicError as error:
             self.problem = error
-            return b""
+            return self._before(offset, size) if isinstance(error, EvidenceError) else b""
+
+    def _before(self, offset: int, size: int) -> bytes:
+        good = bytearray()
+        while len(good) < size:
+            try:
+                piece = self._source.read_at(offset + len(good), min(GRAIN, size - len(good)))
+            except EvidenceError:
+                break
+            if not piece:
+                break
+            good += piece
+        return bytes(good)
 
     def get_size(self) -> int:
         return self._source.size
@@ -87,7 +104,7 @@ class Handle:
         types = (TYPES[kind], pytsk3.TSK_FS_TYPE_FAT32) if kind == "fat" else (TYPES[kind],)
         for position, number in enumerate(types, 1):
             try:
-                return self._call("open", lambda number=number: pytsk3.FS_Info(self._media, 0, number))
+                return self._call("open", partial(pytsk3.FS_Info, self._media, 0, number))
             except Corrupt as error:  # FAT32 with too few clusters is opened only when it is named
                 if position == len(types):
                     raise NotThisFormat(f"{kind} for The Sleuth Kit", None, error.found) from error
@@ -102,7 +119,7 @@ class Handle:
                 if self._media.problem is not None:
                     raise self._media.problem from error
                 raise Corrupt(f"The Sleuth Kit, {what}", None, _said(error)) from error
-            if self._media.problem is not None:
+            if isinstance(self._media.problem, ForensicError) and not isinstance(self._media.problem, EvidenceError):
                 raise self._media.problem
             return result
 
@@ -111,6 +128,7 @@ class Handle:
         return self._call(f"directory {inode}", lambda: self._list(inode))
 
     def _list(self, inode: int) -> list[Named]:
+        self._bound(inode)
         directory = self._fs.open_dir(inode=inode)
         out: list[Named] = []
         position = 0
@@ -129,7 +147,19 @@ class Handle:
             if name is None or name.name in (b".", b".."):
                 continue
             out.append(self._named(file, name))
+        if self._media.problem is not None:
+            out.append(Named(b"", b"", 0, 0, "unknown", False, False, broken=f"read with damage: {self._media.problem}"))
         return out
+
+    def _bound(self, inode: int) -> None:
+        """Refuse what would keep The Sleuth Kit busy for ever: a directory larger than the volume, an
+        orphan hunt through more inodes than the volume has room for."""
+        size = self._media.get_size()
+        meta = self._fs.open_meta(inode=inode).info.meta
+        if meta is not None and int(meta.size) > size:
+            raise Corrupt("directory", None, f"inode {inode}: {int(meta.size)} bytes on a volume of {size}")
+        if inode == self.info.last_inode and inode != self.info.root and inode > size // SMALLEST_INODE + SPARE_INODES:
+            raise Corrupt("orphans", None, f"{inode} inodes on a volume of {size} bytes")
 
     def meta(self, inode: int) -> Named:
         """See Reader."""
@@ -153,7 +183,7 @@ class Handle:
             except (OSError, ValueError) as error:
                 broken = _said(error)
                 if self._media.problem is not None:
-                    broken, self._media.problem = str(self._media.problem), None
+                    broken = str(self._media.problem)
         return Named(
             raw=bytes(name.name or b"") if name is not None else b"",
             short=bytes(name.shrt_name or b"") if name is not None else b"",

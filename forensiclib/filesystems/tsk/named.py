@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from forensiclib.core.entry import Kind
 
@@ -68,7 +68,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Facts of the opened file system. ``extra`` is reserved for none or more words of the engine."""
+    """Facts of the opened file system; ``serial`` is its identifier as hex, "" for none."""
 
     block_size: int
     block_count: int
@@ -76,7 +76,6 @@ class Info:
     first_inode: int
     last_inode: int
     serial: str
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Reader(Protocol):

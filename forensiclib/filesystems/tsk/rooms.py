@@ -111,6 +111,7 @@ TITLES = {
     "fat": "FAT12, FAT16 and FAT32", "exfat": "exFAT", "ext": "ext2, ext3 and ext4", "ntfs": "NTFS", "hfs": "HFS+ and HFSX",
     "iso9660": "ISO 9660 with Joliet and Rock Ridge", "ufs": "UFS1 and UFS2", "yaffs2": "YAFFS2",
 }  # fmt: skip
+HANG = "hostile metadata can keep the C code busy or crash it: open it isolated, where that is a finding"
 GAPS: dict[str, tuple[str, ...]] = {
     "fat": (
         "the first cluster of a deleted file is believed although Windows may have cleared its high half",
@@ -140,7 +141,7 @@ def _open(kind: str) -> Callable[[ByteSource, Budget], TskFileSystem]:
 FORMATS = (
     *(
         FileSystemFormat(
-            name=f"tsk.{kind}", title=f"{TITLES[kind]} (The Sleuth Kit)", refs=REFS, gaps=GAPS[kind], engine="tsk",
+            name=f"tsk.{kind}", title=f"{TITLES[kind]} (The Sleuth Kit)", refs=REFS, gaps=(*GAPS[kind], HANG), engine="tsk",
             order=60 if kind in ("yaffs2", "fat") else 50, probe=PROBES[kind], open=_open(kind),
         )
         for kind in PROBES
