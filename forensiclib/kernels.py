@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
+from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
 from forensiclib._plain.mft import MFT_ATTRIBUTE as MFT_ATTRIBUTE
 from forensiclib._plain.mft import MFT_NAME as MFT_NAME
 from forensiclib._plain.mft import MFT_PROBLEM as MFT_PROBLEM
@@ -20,8 +22,9 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
 try:
     if _PURE:
-        raise ImportError("FORENSICLIB_PURE=1")
+        raise ModuleNotFoundError("FORENSICLIB_PURE=1")
     from forensiclib._columns import clear_runs as clear_runs
+    from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
     from forensiclib._columns import mft_listing as mft_listing
     from forensiclib._columns import mft_lost as mft_lost
@@ -30,11 +33,21 @@ try:
     from forensiclib._columns import mft_scan as mft_scan
     from forensiclib._columns import mft_verdicts as mft_verdicts
     from forensiclib._columns import pack_bits as pack_bits
+    from forensiclib._columns import regf_columns as regf_columns
+    from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import lznt1 as lznt1
+    from forensiclib._speedups import lzxpress as lzxpress
+    from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups import marvin32 as marvin32
+    from forensiclib._speedups import scan as scan
+    from forensiclib._speedups import scan_compile as scan_compile
 
     WHICH = "compiled"
-except ImportError as _why:
+except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
     from forensiclib._columns_py import clear_runs as clear_runs
+    from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names
     from forensiclib._columns_py import mft_listing as mft_listing
     from forensiclib._columns_py import mft_lost as mft_lost
@@ -43,32 +56,52 @@ except ImportError as _why:
     from forensiclib._columns_py import mft_scan as mft_scan
     from forensiclib._columns_py import mft_verdicts as mft_verdicts
     from forensiclib._columns_py import pack_bits as pack_bits
+    from forensiclib._columns_py import regf_columns as regf_columns
+    from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import lznt1 as lznt1
+    from forensiclib._speedups_py import lzxpress as lzxpress
+    from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._speedups_py import marvin32 as marvin32
+    from forensiclib._speedups_py import scan as scan
+    from forensiclib._speedups_py import scan_compile as scan_compile
 
     WHICH = f"python ({_why})"
 
-_decompress: Callable[[bytes | memoryview, int, int], bytes]
-_damage: type[Exception]
+_engine: Callable[[int], Any]
+_damage: Any
+adler32: Callable[[bytes | memoryview], int]
+"""Adler-32 (RFC 1950) of a buffer."""
+crc32: Callable[[bytes | bytearray | memoryview, int], int]
+"""CRC-32 (ISO 3309, as in zlib) of the bytes, going on from the second argument (0 to begin)."""
 try:
-    # isal inflates 1.6 to 2.3 times as fast as zlib and releases the GIL (docs/dependencies.md).
+    # isal inflates 1.6 to 2.3 times as fast as zlib (CRC-32: 6 times) and releases the GIL (docs/dependencies.md).
     import isal.isal_zlib as _isal
 
-    _decompress, _damage, INFLATE = _isal.decompress, _isal.IsalError, "isal"
+    _engine, _damage, adler32, crc32, INFLATE = _isal.decompressobj, _isal.IsalError, _isal.adler32, _isal.crc32, "isal"
 except ImportError:
     import zlib as _zlib
 
-    _decompress, _damage, INFLATE = _zlib.decompress, _zlib.error, "zlib"
+    _engine, _damage, adler32, crc32, INFLATE = _zlib.decompressobj, _zlib.error, _zlib.adler32, _zlib.crc32, "zlib"
 
 
 def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes:
     """One deflate stream (zlib header and Adler-32 checked unless ``raw``) -> its bytes.
 
-    ``size`` is the expected output; more than that is an error. Raises ValueError on damage.
+    ``size`` is the expected output and the memory taken for it, whatever the stream holds; more
+    than that is an error, and so is a stream that breaks off. Bytes behind the stream are ignored.
+    Raises ValueError on damage.
     """
+    engine = _engine(-15 if raw else 15)
     try:
-        out = _decompress(data, -15 if raw else 15, size)
+        out: bytes = engine.decompress(data, max(size, 1))
+        # With the output full the trailer may still be unread.
+        more = b"" if engine.eof else engine.decompress(engine.unconsumed_tail, 1)
     except _damage as error:
         raise ValueError(str(error)) from error
-    if len(out) > size:
-        raise ValueError(f"{len(out)} bytes where {size} were expected")
+    if more or len(out) > size:
+        raise ValueError(f"more than the {size} bytes that were expected")
+    if not engine.eof:
+        raise ValueError("the stream breaks off")
     return out

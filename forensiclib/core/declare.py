@@ -70,11 +70,14 @@ class Signature:
     """Bytes that announce a format at ``offset`` from its start.
 
     mask    same length as ``pattern``: a bit of 0 matches anything; None matches exactly
+    align   a carved file counts only where its start is a multiple of this many bytes of the source:
+            for signatures so weak that noise is full of them, on media where files start on sectors
     """
 
     pattern: bytes
     offset: int = 0
     mask: bytes | None = None
+    align: int = 1
 
     def matches(self, head: bytes) -> bool:
         """Whether ``head``, the first bytes of a source, carries it."""
@@ -139,12 +142,15 @@ class StoreFormat(Declaration):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts."""
+    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts; and by
+    content, wherever they are and whatever their name, when ``signatures`` are given."""
 
     patterns: tuple[str, ...]
+    signatures: tuple[Signature, ...]
 
-    def __init__(self, *patterns: str) -> None:
+    def __init__(self, *patterns: str, signatures: tuple[Signature, ...] = ()) -> None:
         object.__setattr__(self, "patterns", patterns)
+        object.__setattr__(self, "signatures", signatures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +219,9 @@ class Find:
     reason      one line: what was verified, what was inferred
     extension, title  override the declaration's when the content says more (a ZIP that is a DOCX)
     complete    False when the structure breaks off before its end
+    owned       bytes from the start that are certainly this file's own, in which no other file is
+                looked for (thumbnails, members); None: all of a complete find with a confidence of
+                0.8 or more, nothing of any other
     """
 
     length: int
@@ -221,6 +230,7 @@ class Find:
     extension: str = ""
     title: str = ""
     complete: bool = True
+    owned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,4 @@ class Ledger:
 
     def rows(self) -> list[dict[str, Any]]:
         """Flat form with stable names."""
-        return [
-            {"what": li.what, "where": li.where, "examined": li.examined, "bytes": li.size, "reason": li.reason}
-            for li in self.lines
-        ]
+        return [{"what": li.what, "where": li.where, "examined": li.examined, "bytes": li.size, "reason": li.reason} for li in self.lines]

@@ -41,8 +41,14 @@ class Keys:
         """Contents of key files."""
         return self._files
 
+    def _all(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[bytes, ...]]:
+        return self._passwords, self._recovery, self._files
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keys) and self._all() == other._all()
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
     def __repr__(self) -> str:
-        return (
-            f"Keys({len(self._passwords)} passwords, {len(self._recovery)} recovery keys, "
-            f"{len(self._files)} key files)"
-        )
+        return f"Keys({len(self._passwords)} passwords, {len(self._recovery)} recovery keys, {len(self._files)} key files)"

@@ -102,11 +102,7 @@ class Budget:
 
     def report(self, problem: EvidenceError | Finding, where: str = "") -> None:
         """Keep a problem as a Finding; iteration goes on after it."""
-        finding = (
-            problem
-            if isinstance(problem, Finding)
-            else Finding.of(problem, where=where, room=self.room)
-        )
+        finding = problem if isinstance(problem, Finding) else Finding.of(problem, where=where, room=self.room)
         if self.report_to is not None:
             self.report_to(finding)
         elif len(self.findings) < self.limits.findings:

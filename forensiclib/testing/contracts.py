@@ -1,7 +1,7 @@
 """What every source, file system and extractor must do: subclass, give it one, run pytest.
 
-    class TestEwf(SourceContract):
-        def make(self): return ewf_image, expected_bytes
+class TestEwf(SourceContract):
+    def make(self): return ewf_image, expected_bytes
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class SourceContract:
                 assert total(spans) == len(want), (at, n)
             if roots is None:
                 continue
-            got = b"".join(
-                roots[s.root][s.start : s.end] if s.root else bytes(s.length) for s in spans if s.exact or not s.root
-            )
+            got = b"".join(roots[s.root][s.start : s.end] if s.root else bytes(s.length) for s in spans if s.exact or not s.root)
             if all(span.exact or not span.root for span in spans):
                 assert got == want, (at, n)
 

@@ -1,1 +1,0 @@
-"""The staircase: from an image to records. The only module that composes floors."""

@@ -1,0 +1,369 @@
+"""The main job: from evidence to a case folder."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forensiclib.api.carving import carve, zones
+from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, TIMELINE_SCHEMA, CaseFolder, environment
+from forensiclib.api.extracting import plan, run_extract
+from forensiclib.api.gallery import PICTURES, gallery
+from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
+from forensiclib.api.recovering import FileDigest, hash_units, run_hash
+from forensiclib.api.run import Run
+from forensiclib.api.timeline import file_events, record_events, sort_timeline
+from forensiclib.core.batch import Batch, Column
+from forensiclib.core.declare import Extractor
+from forensiclib.core.errors import EvidenceError
+from forensiclib.core.finding import Finding
+from forensiclib.core.record import Record
+from forensiclib.core.time import Timestamp
+from forensiclib.tables.caseuco import write_case_uco
+from forensiclib.tables.parquet import ParquetTable
+from forensiclib.tables.report import write_report
+
+__all__ = ["Case", "examine"]
+
+ORIGIN: tuple[tuple[str, str], ...] = (
+    ("state", "utf8"), ("path", "utf8"), ("root", "utf8"), ("span_start", "list_int64"), ("span_length", "list_int64"),
+    ("via", "utf8"), ("layers", "utf8"), ("version", "int64"), ("local_times", "utf8"),
+)  # fmt: skip
+"""Columns behind the fields of every artifact table. local_times: names of the row's times that are a
+wall clock, not UTC."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What examine made: the folder, the verification, and how many rows each table has."""
+
+    path: Path
+    verification: Verification | None
+    counts: dict[str, int] = field(default_factory=dict)
+    findings: int = 0
+
+
+def examine(
+    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    case: str | os.PathLike[str],
+    *,
+    run: Run | None = None,
+    extractors: Sequence[str] = (),
+    engine: Engine = "native",
+    verify: bool = True,
+    carving: bool = True,
+) -> Case:
+    """Verify, list, hash, recover, extract and carve one piece of evidence into a new case folder.
+
+    Raises UsageError when the folder is not empty or an extractor name matches nothing, EvidenceError when
+    the evidence cannot be opened. Damage inside it is in findings.parquet, and what was not examined in
+    ledger.json. Needs the ``cli`` extra (Parquet, the report).
+    """
+    run = run or Run()
+    run.catalog.extractors(*extractors)
+    with open_image(evidence, run=run) as image:
+        return _Examination(run, image, CaseFolder(case), engine).work(extractors, verify, carving)
+
+
+class _Examination:
+    def __init__(self, run: Run, image: OpenImage, folder: CaseFolder, engine: Engine) -> None:
+        self.run, self.image, self.folder, self.engine = run, image, folder, engine
+        self.known: dict[str, str] = {}
+        self.listing: list[tuple[OpenVolume, Batch]] = []
+        self.case = Case(folder.path, None)
+        self.carved_pictures: list[tuple[Path, str]] = []
+        self.carved_at: list[tuple[int, int]] = []
+        self.pictures: list[dict[str, Any]] = []
+        self.picture_totals: dict[str, int] = {}
+
+    def work(self, extractors: Sequence[str], verify: bool, carving: bool) -> Case:
+        folder, run, image = self.folder, self.run, self.image
+        folder.audit("opened", image=image.name, format=image.format, size=image.size, parts=[list(p) for p in image.parts])
+        if verify:
+            self._verify()
+        else:
+            run.ledger.skipped("verification", image.size, "the caller asked for none", image.name)
+        self._list()
+        self._hash_and_recover()
+        with ParquetTable(folder.file("timeline.unsorted"), TIMELINE_SCHEMA) as events:
+            self._file_tables(events)
+            self._extract(extractors, events)
+        self.case.counts["timeline"] = sort_timeline(folder.file("timeline.unsorted"), folder.file("timeline.parquet"))
+        folder.file("timeline.unsorted").unlink()
+        if carving:
+            self._carve()
+        else:
+            for zone in zones(run, image, False, self.engine):
+                run.ledger.skipped("carving", zone.size, "the caller asked for none", f"volume {zone.volume.name}")
+        self._gallery()
+        self._close(extractors)
+        return self.case
+
+    def _verify(self) -> None:
+        self.case.verification = result = self.image.verify(("sha256",))
+        for span in result.bad:
+            self.run.report(Finding("Corrupt", "stored checksum", "these bytes cannot be trusted", self.image.name, "verify", span))
+        for name, stored in result.stored.items():
+            if result.computed.get(name) != stored:
+                self.run.report(
+                    Finding(
+                        "Corrupt", f"stored {name}", f"stored {stored}, computed {result.computed.get(name)}", self.image.name, "verify"
+                    )
+                )
+        self.run.ledger.examined("verification", self.image.size, self.image.name)
+        self.folder.audit("verified", ok=result.ok, computed=result.computed, stored=result.stored, bad=len(result.bad))
+
+    def _list(self) -> None:
+        run = self.run
+        for volume in self.image.volumes():
+            where = f"volume {volume.name}"
+            if volume.state == "slack":
+                continue
+            try:
+                table = volume.filesystem(self.engine).table()
+            except EvidenceError as error:
+                run.budget("listing").report(error, where)
+                run.ledger.skipped("file system", volume.size, str(error), where)
+                continue
+            self.listing.append((volume, table))
+            run.ledger.examined("file system", volume.size, where)
+            self.folder.audit("listed", volume=volume.name, rows=table.length)
+
+    def _hash_and_recover(self) -> None:
+        self.digests: dict[tuple[str, int, int, str, str], FileDigest] = {}
+        for volume, table in self.listing:
+            units = list(hash_units(volume, table, self.engine, os.fspath(self.folder.recovered)))
+            for done, result in enumerate(self.run.map(run_hash, units), 1):
+                self._findings(result.findings)
+                for item in result.values:
+                    f = item.file
+                    self.digests[volume.name, f.id, f.sequence, f.path, f.stream] = item
+                    sha256 = dict(item.digests)["sha256"]
+                    self.known.setdefault(sha256, f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else ""))
+                self.run.progress("hash and recover", done, len(units))
+        self.case.counts["recovered"] = sum(bool(d.written) for d in self.digests.values())
+        self.folder.audit("hashed", streams=len(self.digests), recovered=self.case.counts["recovered"])
+
+    def _file_tables(self, events: ParquetTable) -> None:
+        with ParquetTable(self.folder.file("files.parquet"), FILES) as files:
+            for volume, table in self.listing:
+                whole = _with_digests(volume.name, table, self.digests)
+                files.write(_select(whole, FILES))
+                for event in file_events(volume.name, volume.start, table):
+                    events.add(event)
+            self.case.counts["files"] = files.count
+
+    def _extract(self, patterns: Sequence[str], events: ParquetTable) -> None:
+        run = self.run
+        chosen = {e.name: e for e in run.catalog.extractors(*patterns)}
+        tables: dict[str, ParquetTable] = {}
+        units = list(plan(run, self.listing, patterns, self.engine))
+        try:
+            for name in chosen:
+                tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", _schema(chosen[name]))
+            for done, result in enumerate(run.map(run_extract, units, window=8), 1):
+                self._findings(result.findings)
+                for record in result.values:
+                    self._check_times(record)
+                    tables[record.name].add(_artifact_row(chosen[record.name], record))
+                    for event in record_events(chosen[record.name], record):
+                        events.add(event)
+                run.progress("extract", done, len(units))
+        finally:
+            for table in tables.values():
+                table.close()
+        for name, table in tables.items():
+            self.case.counts[f"artifacts/{name}"] = table.count
+        self.folder.audit("extracted", units=len(units), rows={n: t.count for n, t in tables.items()})
+
+    def _check_times(self, record: Record) -> None:
+        for name, value in record.values.items():
+            if isinstance(value, Timestamp) and value.ns is not None and value.int64 is None:
+                span = record.spans[0] if record.spans else None
+                what = f"{record.name}.{name}"
+                self.run.report(Finding.note(what, f"{value.iso()} (raw {value.raw}) does not fit a table", record.path, span))
+
+    def _carve(self) -> None:
+        with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:
+            for hit in carve(self.run, self.image, to=self.folder.carved, known=self.known, engine=self.engine):
+                find = hit.find
+                self.carved_at.append((hit.start, hit.length))
+                if hit.written and hit.extension in PICTURES:
+                    self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
+                table.add(
+                    {
+                        "volume": hit.volume,
+                        "start": hit.start,
+                        "length": hit.length,
+                        "type": hit.carver.name,
+                        "title": find.title or hit.carver.title,
+                        "extension": hit.extension,
+                        "confidence": find.confidence,
+                        "complete": find.complete,
+                        "reason": find.reason,
+                        "carved": hit.written,
+                        "same_as": hit.same_as,
+                        **dict(hit.digests),
+                    }
+                )
+        self.case.counts["carved"] = table.count
+        for zone in zones(self.run, self.image, False, self.engine):
+            self.run.ledger.examined(f"carving: {zone.why}", zone.size, f"volume {zone.volume.name}")
+        self.folder.audit("carved", finds=table.count)
+
+    def _gallery(self) -> None:
+        for item in gallery(self.run, self.listing, self.carved_pictures, self.engine):
+            if "totals" in item:
+                self.picture_totals = item["totals"]
+            else:
+                self.pictures.append(item)
+
+    def _map(self) -> list[dict[str, float]]:
+        """The media in MAP equal columns: the share in use, and whether something was carved there."""
+        size = max(1, self.image.size)
+        free = [0.0] * MAP
+        for volume, _ in self.listing:
+            for start, length in volume.filesystem(self.engine).unallocated():
+                _spread(free, (volume.start + start) * MAP / size, length * MAP / size)
+        for volume in self.image.volumes():
+            if volume.state == "slack":
+                _spread(free, volume.start * MAP / size, volume.size * MAP / size)
+        carved = {at * MAP // size for at, _ in self.carved_at}
+        return [{"used": round(max(0.0, 1 - f), 3), "carved": i in carved} for i, f in enumerate(free)]
+
+    def _findings(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self.run.report(finding)
+
+    def _close(self, patterns: Sequence[str]) -> None:
+        run, folder = self.run, self.folder
+        for name, reason in run.catalog.broken:
+            run.report(Finding("MissingSupport", name, reason, "catalogue"))
+        # Sorted and unique: workers report what they share in an order that depends on timing.
+        rows = {tuple(f.row().values()): f.row() for f in run.findings}
+        ordered = sorted(
+            rows.values(), key=lambda r: tuple((v is not None, str(v) if not isinstance(v, int) else f"{v:020d}") for v in r.values())
+        )
+        with ParquetTable(folder.file("findings.parquet"), FINDINGS_SCHEMA) as table:
+            for row in ordered:
+                table.add(row)
+            if run.dropped:
+                table.add(Finding("LimitExceeded", "findings", f"{run.dropped} further ones were counted, not kept").row())
+        self.case.findings = table.count
+        self.case.counts["findings"] = table.count
+        folder.json("ledger.json", run.ledger.rows())
+        folder.json("case.json", self._summary(patterns))
+        folder.audit("closing", counts=self.case.counts)
+        write_case_uco(folder.path)
+        write_report(folder.path, self.pictures, self.picture_totals)
+        folder.audit("closed")
+
+    def _summary(self, patterns: Sequence[str]) -> dict[str, Any]:
+        image, result = self.image, self.case.verification
+        return {
+            "environment": environment(),
+            "options": {"extractors": list(patterns), "engine": self.engine},
+            "image": {
+                "name": image.name,
+                "format": image.format,
+                "size": image.size,
+                "sector_size": image.sector_size,
+                "parts": [{"name": n, "size": s} for n, s in image.parts],
+                "facts": dict(image.facts),
+                "stored": dict(image.hashes),
+                "computed": result.computed if result else None,
+                "verified": result.ok if result else None,
+                "bad_sectors": [{"start": s.start, "length": s.length} for s in image.bad_sectors],
+            },
+            "volumes": [
+                {
+                    "name": v.name, "scheme": v.scheme, "start": v.start, "size": v.size, "kind": v.kind, "type": v.type_code,
+                    "label": v.label, "state": v.state, "locked": v.locked, "filesystem": self._system(v),
+                }
+                for v in image.volumes()
+            ],
+            "map": self._map(),
+            "extractors": {e.name: e.version for e in self.run.catalog.extractors(*patterns)},
+            "counts": dict(sorted(self.case.counts.items())),
+        }  # fmt: skip
+
+    def _system(self, volume: OpenVolume) -> dict[str, Any] | None:
+        if not any(v is volume for v, _ in self.listing):
+            return None
+        fs = volume.filesystem(self.engine)
+        return {"format": fs.format, "label": fs.label, "serial": fs.serial, "block_size": fs.block_size}
+
+
+MAP = 500
+"""Columns of the disk map."""
+
+
+def _spread(bins: list[float], start: float, length: float) -> None:
+    """Add a range, in units of bins, to the bins that it covers."""
+    end = min(start + length, len(bins))
+    while start < end:
+        i = int(start)
+        step = min(end, i + 1) - start
+        bins[i] += step
+        start = i + 1 if step > 0 else end
+
+
+def _schema(extractor: Extractor) -> tuple[tuple[str, str], ...]:
+    own = {f.name for f in extractor.fields}
+    # A field of the artifact keeps its name; the origin column of that name gets a prefix.
+    return (*((f.name, f.type.column) for f in extractor.fields), *((f"origin_{n}" if n in own else n, t) for n, t in ORIGIN))
+
+
+def _artifact_row(extractor: Extractor, record: Record) -> dict[str, Any]:
+    spans = [s for s in record.spans if s.root]
+    origin = {
+        "state": record.state,
+        "path": record.path,
+        "root": spans[0].root if spans else None,
+        "span_start": [s.start for s in spans],
+        "span_length": [s.length for s in spans],
+        "via": "+".join(spans[0].via) if spans else "",
+        "layers": "/".join(record.layers),
+        "version": record.version,
+        "local_times": ",".join(n for n, v in record.values.items() if isinstance(v, Timestamp) and v.zone != "utc"),
+    }
+    own = {f.name for f in extractor.fields}
+    return dict(record.values) | {f"origin_{n}" if n in own else n: v for n, v in origin.items()}
+
+
+def _texts(name: str, values: Sequence[str]) -> Column:
+    offsets, at, parts = array("q", [0]), 0, []
+    for value in values:
+        raw = value.encode("utf-8", "replace")
+        parts.append(raw)
+        at += len(raw)
+        offsets.append(at)
+    return Column(name, "utf8", b"".join(parts), offsets)
+
+
+def _with_digests(volume: str, table: Batch, digests: dict[tuple[str, int, int, str, str], FileDigest]) -> Batch:
+    keys = zip(*(table.list(n) for n in ("id", "sequence", "path", "stream")), strict=True)
+    found = [digests.get((volume, *key)) for key in keys]
+    sums = [dict(d.digests) if d else {} for d in found]
+    return table.with_columns(
+        _texts("volume", [volume] * table.length),
+        *(_texts(a, [s.get(a, "") for s in sums]) for a in ("md5", "sha1", "sha256")),
+        _texts("recovered", [d.written if d else "" for d in found]),
+        Column("replaced", "int64", array("q", [d.replaced if d else 0 for d in found])),
+    )
+
+
+def _select(table: Batch, schema: Sequence[tuple[str, str]]) -> Batch:
+    have = {c.name: c for c in table.columns}
+    empty = bytes((table.length + 7) // 8)
+    columns = []
+    for name, kind in schema:
+        column = have.get(name)
+        if column is None:  # a file system without these times
+            column = Column(name, kind, array("q", bytes(8 * table.length)), None, empty)
+        columns.append(column)
+    return Batch(table.length, tuple(columns))

@@ -1,0 +1,184 @@
+"""From an image to records: plan the units, run them, give every row its origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forensiclib.api.match import companions, listed, pattern, sniff
+from forensiclib.api.opening import Engine, OpenImage, OpenVolume
+from forensiclib.api.run import Run
+from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
+from forensiclib.core.batch import Batch
+from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, StoreFormat
+from forensiclib.core.errors import EvidenceError, UsageError
+from forensiclib.core.finding import Finding
+from forensiclib.core.limits import Budget
+from forensiclib.core.record import Record, Row
+from forensiclib.core.source import ByteSource
+
+__all__ = ["ExtractUnit", "extract", "plan", "run_extract"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractUnit:
+    """One file and the extractors that want it.
+
+    store        "" for extractors of Files, else the store that opens it ("regf", "evtx")
+    companions   its transaction logs by suffix
+    """
+
+    place: Place
+    file: FileRef
+    store: str
+    extractors: tuple[str, ...]
+    companions: tuple[tuple[str, FileRef], ...] = ()
+
+
+def plan(
+    run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native"
+) -> Iterator[ExtractUnit]:
+    """The units of an extraction, in a fixed order. Patterns name extractors ("windows.*")."""
+    extractors = run.catalog.extractors(*patterns)
+    files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
+    by_store = {name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))}
+    stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
+    signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
+    paths = [(name, [pattern(p) for p in source.patterns]) for name, source in files]
+    for volume, table in listing:
+        place = Place.of(volume, engine)
+        rows = [r for r in listed(table) if r.verdict != "overwritten"]
+        index = {r.file.path.casefold(): i for i, r in enumerate(rows) if r.file.state == "allocated" and not r.file.stream}
+        contents = sniff(volume, rows, signatures)
+        for i, row in enumerate(rows):
+            by_content = contents.get(i, ())
+            names = tuple(n for n, regexes in paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
+            if names:
+                yield ExtractUnit(place, row.file, "", names)
+            for store in by_content:
+                if store in stores:
+                    logs = companions(rows, row, stores[store].companions, index)
+                    yield ExtractUnit(place, row.file, store, by_store[store], logs)
+
+
+def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
+    # A deleted file's path may be known only from some directory down.
+    tail = file.path.partition("/")[2] if file.state != "allocated" else file.path
+    return any(r.fullmatch(file.path) or r.fullmatch(tail) for r in regexes)
+
+
+def run_extract(unit: ExtractUnit) -> UnitResult:
+    """Open the unit's file and run its extractors; values of the result are Records."""
+    where = f"{unit.place.volume}:/{unit.file.path}" + (f":{unit.file.stream}" if unit.file.stream else "")
+
+    def work(result: UnitResult) -> None:
+        volume = unit.place.target()
+        run = volume.run
+        fs = volume.filesystem(unit.place.engine)
+        stream = unit.place.open(unit.file)
+        layers = (*volume.layers, fs.format, f"file:{unit.file.id}", *((unit.store,) if unit.store else ()))
+        context = _Context(unit, run, stream, where, layers, result)
+        if unit.store:
+            context.from_store()
+        else:
+            context.from_file()
+
+    return run_unit(unit.place, where, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    unit: ExtractUnit
+    run: Run
+    stream: ByteSource
+    where: str
+    layers: tuple[str, ...]
+    result: UnitResult
+
+    def budget(self, room: str) -> Budget:
+        out = self.result.findings
+        return Budget(self.run.limits, self.run.cancelled, lambda f: out.append(_placed(f, self.where)), room)
+
+    def from_file(self) -> None:
+        unit = self.unit
+        fs = unit.place.target().filesystem(unit.place.engine)
+        entry = fs.entry(unit.file.id, unit.file.sequence)
+
+        def sibling(name: str) -> ByteSource | None:
+            parent = unit.file.path.rpartition("/")[0]
+            try:
+                return fs.get(f"{parent}/{name}" if parent else name).open()
+            except UsageError:
+                return None
+
+        found = Found(self.stream, unit.file.path, entry, unit.file.state, sibling)
+        for name in unit.extractors:
+            self._rows(self._extractor(name), found)
+
+    def from_store(self) -> None:
+        unit = self.unit
+        form = self.run.catalog.get(StoreFormat, unit.store)
+        assert isinstance(form, StoreFormat)
+        logs = {suffix: unit.place.open(file) for suffix, file in unit.companions}
+        opened = form.open(self.stream, logs, self.budget(unit.store))
+        for name in unit.extractors:
+            extractor = self._extractor(name)
+            for target in _targets(extractor, opened, self.budget(name)):
+                self._rows(extractor, target)
+
+    def _extractor(self, name: str) -> Extractor:
+        found = self.run.catalog.get(Extractor, name)
+        assert isinstance(found, Extractor)
+        return found
+
+    def _rows(self, extractor: Extractor, target: Any) -> None:
+        budget = self.budget(extractor.name)
+        try:
+            for row in extractor.rows(target, budget):
+                self.result.values.append(self._record(extractor, row))
+        except EvidenceError as error:
+            budget.report(error)
+
+    def _record(self, extractor: Extractor, row: Row) -> Record:
+        source = row.source if row.source is not None else self.stream
+        return Record(
+            extractor.name,
+            extractor.version,
+            row.values,
+            row.state or self.unit.file.state,
+            source.trace(row.at, row.length),
+            self.where,
+            self.layers,
+        )
+
+
+def _placed(finding: Finding, where: str) -> Finding:
+    return finding if finding.where == where else replace(finding, where=f"{where} {finding.where}".strip())
+
+
+def _targets(extractor: Extractor, opened: Any, budget: Budget) -> Iterator[Any]:
+    source = extractor.source
+    if isinstance(source, Keys):
+        # A hive whose kind cannot be told is asked everything: patterns that do not fit match nothing.
+        if source.hive in ("*", opened.kind) or opened.kind == "UNKNOWN":
+            yield from opened.find(source.patterns)
+    elif isinstance(source, Events):
+        for record in opened.records(budget):
+            if source.channel in ("", record.channel) and (not source.ids or record.event_id in source.ids):
+                yield record
+
+
+def extract(run: Run, image: OpenImage, patterns: Sequence[str] = (), engine: Engine = "native") -> Iterator[Record]:
+    """Records of every extractor that the patterns name, from every volume of the image.
+
+    Damage goes to ``run.findings``. Order is fixed: volume, listing order, extractor name.
+    """
+    image.run = run
+    units = list(plan(run, image.listing(engine), patterns, engine))
+    for done, result in enumerate(run.map(run_extract, units), 1):
+        for finding in result.findings:
+            run.report(finding)
+        yield from result.values
+        run.progress("extract", done, len(units))

@@ -1,0 +1,273 @@
+"""From paths to an image, its volumes and their file systems. Detection stands here and nowhere else:
+content first, name second, and a failure says what was tried and why each said no."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal
+
+from forensiclib.api.run import Run
+from forensiclib.core.batch import Batch
+from forensiclib.core.declare import FileSystemFormat, ImageFormat
+from forensiclib.core.entry import Entry, FileSystem, Image, Volume
+from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.keys import Keys
+from forensiclib.core.source import ByteSource, fill_bad
+from forensiclib.core.span import Span
+from forensiclib.hashing.digest import Digests, digest
+
+__all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image"]
+
+Engine = Literal["native", "tsk"]
+HEAD = 1 << 16
+"""Bytes looked at for signatures; the furthest that a container's magic lies from its start."""
+
+
+class Verification:
+    """What ``OpenImage.verify`` found.
+
+    ok        True when every stored digest equals the computed one and no range was bad; None when
+              the container stores nothing to compare with and no range was bad
+    stored, computed   digests by algorithm, hex
+    bad       spans that failed their checksum or could not be read (hashed as zeros)
+    """
+
+    def __init__(self, stored: dict[str, str], result: Digests) -> None:
+        self.stored, self.computed = stored, dict(result.values)
+        self.bad: tuple[Span, ...] = tuple(result.bad)
+        self.size = result.size
+        same = all(self.computed.get(name) == value for name, value in stored.items())
+        self.ok: bool | None = False if self.bad or not same else True if stored else None
+
+    def __repr__(self) -> str:
+        return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
+
+
+class OpenVolume(Volume):
+    """A volume that can open its file system. ``name`` is what paths start with ("2" in "2:/Windows").
+
+    Reading it goes on past damage: an unreadable grain reads as zero and is a finding of the Run.
+    ``strict`` is the same bytes with damage raised.
+    """
+
+    __slots__ = ("_systems", "image", "run", "strict")
+
+    def __init__(self, image: OpenImage, volume: Volume, run: Run) -> None:
+        self.strict = volume.data
+        super().__init__(
+            fill_bad(volume.data, lambda e: image.run.budget("read").report(e, image.name), image.sector_size),
+            index=volume.index,
+            start=volume.start,
+            scheme=volume.scheme,
+            kind=volume.kind,
+            type_code=volume.type_code,
+            label=volume.label,
+            state=volume.state,
+            locked=volume.locked,
+        )
+        self.image, self.run = image, run
+        self._systems: dict[str, FileSystem] = {}
+
+    @property
+    def name(self) -> str:
+        """The index as text; gaps between volumes are "gap@" and their byte offset."""
+        return f"gap@{self.start}" if self.state == "slack" else str(self.index)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The chain from the container to here."""
+        return (self.image.format, f"{self.scheme}:{self.name}")
+
+    def candidates(self, engine: Engine = "native") -> tuple[FileSystemFormat, ...]:
+        """Formats whose probe says yes, in the order they would be tried."""
+        return tuple(f for f in self.run.catalog.filesystems if (f.engine == engine or engine == "native") and f.probe(self))
+
+    def filesystem(self, engine: Engine = "native") -> FileSystem:
+        """The file system on the volume; the same object at every call.
+
+        "native" prefers forensiclib's own readers and falls back to The Sleuth Kit where there is none;
+        "tsk" is The Sleuth Kit only. Raises Locked, or Unsupported naming what was tried.
+        """
+        if engine in self._systems:
+            return self._systems[engine]
+        if self.locked:
+            raise Locked("volume", self._span(), "encrypted, and no key opens it")
+        tried = []
+        for form in self.candidates(engine):
+            budget = self.run.budget(form.name, f"volume {self.name}")
+            try:
+                return self._systems.setdefault(engine, form.open(self, budget))
+            except EvidenceError as error:
+                tried.append(f"{form.name}: {error}")
+        if tried:
+            raise Unsupported("file system", self._span(), "; ".join(tried))
+        raise Unsupported("file system", self._span(), "no known file system begins here")
+
+    def _span(self) -> Span | None:
+        spans = self.trace(0, min(self.size, 512))
+        return spans[0] if spans else None
+
+
+class OpenImage(Image):
+    """An opened image: a ByteSource of its media, a context manager, the first step of the staircase."""
+
+    __slots__ = ("_volumes", "paths", "run")
+
+    def __init__(self, image: Image, paths: tuple[str, ...], run: Run) -> None:
+        super().__init__(
+            image.data,
+            format=image.format,
+            name=image.name,
+            facts=image.facts,
+            hashes=image.hashes,
+            sector_size=image.sector_size,
+            bad_sectors=image.bad_sectors,
+            parts=image.parts,
+            close_with=image.close_with,
+        )
+        self.paths, self.run = paths, run
+        self._volumes: list[OpenVolume] | None = None
+
+    def __enter__(self) -> OpenImage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def verify(self, algorithms: Sequence[str] = ()) -> Verification:
+        """Read the whole media once, check every stored chunk checksum, compare the stored digests.
+
+        algorithms   digests to compute beside the stored ones; MD5 and SHA-1 when nothing is stored
+        """
+        names = tuple(dict.fromkeys((*self.hashes, *algorithms))) or ("md5", "sha1")
+        result = digest(
+            self.data,
+            names,
+            budget=self.run.budget("verify", self.name),
+            threads=self.run.threads,
+            progress=lambda done, total: self.run.progress("verify", done, total),
+            on_bad="fill",
+        )
+        return Verification(dict(self.hashes), result)
+
+    def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
+        """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
+        there is no partition table. ``keys`` replaces those of the Run."""
+        if keys is not None:
+            self.run.keys = keys
+        if self._volumes is None:
+            self._volumes = [OpenVolume(self, v, self.run) for v in self._table()]
+        return self._volumes
+
+    def _table(self) -> list[Volume]:
+        for system in self.run.catalog.volumes:
+            budget = self.run.budget(system.name, self.name)
+            for source in (self.data, fill_bad(self.data, budget.report, self.sector_size)):
+                try:
+                    return system.open(source, self.sector_size, budget)
+                except NotThisFormat:
+                    break
+                except EvidenceError as error:
+                    if source is not self.data:
+                        budget.report(error)
+        return [Volume(self.data, index=0, start=0, scheme="none", kind="whole image")]
+
+    def volume(self, name: str) -> OpenVolume:
+        """The volume of that name ("2"); UsageError when there is none."""
+        for volume in self.volumes():
+            if volume.name == name:
+                return volume
+        raise UsageError(f"no volume {name!r}; there are {', '.join(v.name for v in self.volumes())}")
+
+    def find(self, where: str, engine: Engine = "native") -> Entry:
+        """The entry at "VOLUME:/path" ("2:/Windows/notepad.exe")."""
+        volume, colon, path = where.partition(":")
+        if not colon:
+            raise UsageError(f"{where!r}: write VOLUME:/PATH, such as 1:/Users")
+        return self.volume(volume).filesystem(engine).get(path.strip("/"))
+
+    def listing(self, engine: Engine = "native") -> list[tuple[OpenVolume, Batch]]:
+        """(volume, files table) for every volume that has a readable file system; the others go to the
+        findings."""
+        out = []
+        for volume in self.volumes():
+            if volume.state == "slack":
+                continue
+            try:
+                out.append((volume, volume.filesystem(engine).table()))
+            except EvidenceError as error:
+                self.run.budget("listing").report(error, f"volume {volume.name}")
+        return out
+
+
+def _expand(evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(evidence, (str, os.PathLike)):
+        path = os.fspath(evidence)
+        if "://" in path:
+            raise UsageError(f"{path}: remote evidence is not supported; copy or mount it first")
+        if not os.path.exists(path) and glob.has_magic(path):
+            found = tuple(sorted(glob.glob(path)))
+            if not found:
+                raise UsageError(f"{path}: no file matches")
+            return found
+        return (path,)
+    paths = tuple(os.fspath(p) for p in evidence)
+    if not paths:
+        raise UsageError("no evidence given")
+    return paths
+
+
+def _order(formats: Sequence[ImageFormat], head: bytes, suffix: str) -> list[ImageFormat]:
+    """Formats to try: signature first, then extension, then the catch-all."""
+    by_content = [f for f in formats if any(s.matches(head) for s in f.signatures)]
+    by_name = [f for f in formats if suffix in f.extensions and not f.catch_all and f not in by_content]
+    return [*by_content, *by_name, *(f for f in formats if f.catch_all and f not in by_content)]
+
+
+def open_image(
+    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ByteSource,
+    *,
+    run: Run | None = None,
+    format: str | None = None,
+) -> OpenImage:
+    """Open evidence read-only.
+
+    evidence   a path (the first segment of a set is enough), a glob, a list of segments, or a ByteSource
+    format     name of an image format to insist on; None detects by content, then by name
+    Raises UsageError for a path that is not there, EvidenceError when the content cannot be opened: a
+    container that is damaged is never read as raw instead.
+    """
+    run = run or Run()
+    if isinstance(evidence, ByteSource):
+        return OpenImage(Image(evidence, format="source", name=_root_of(evidence)), (), run)
+    paths = _expand(evidence)
+    for path in paths:
+        if not os.path.exists(path):
+            raise UsageError(f"{path}: no such file")
+        if os.path.isdir(path):
+            raise UsageError(f"{path}: a directory; name the image in it")
+    with open(paths[0], "rb") as file:
+        head = file.read(HEAD)
+    formats = run.catalog.images
+    if format is not None:
+        named = [f for f in formats if f.name == format]
+        if not named:
+            raise UsageError(f"no image format {format!r}; there are {', '.join(f.name for f in formats)}")
+        order = named
+    else:
+        order = _order(formats, head, os.path.splitext(paths[0])[1].lower())
+    tried = []
+    for form in order:
+        try:
+            return OpenImage(form.open(paths, run.budget(form.name, os.path.basename(paths[0]))), paths, run)
+        except NotThisFormat as error:
+            tried.append(f"{form.name}: {error}")
+    raise NotThisFormat(os.path.basename(paths[0]), None, "; ".join(tried) or "no format recognises it")
+
+
+def _root_of(source: ByteSource) -> str:
+    spans = source.trace(0, 1)
+    return spans[0].root if spans else "source"

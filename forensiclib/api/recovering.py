@@ -1,0 +1,223 @@
+"""Files out of an image: digests of every stream in disk order, and the content of deleted ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from forensiclib.api.match import Listed, listed
+from forensiclib.api.names import safe_path
+from forensiclib.api.opening import Engine, OpenImage, OpenVolume
+from forensiclib.api.run import Run
+from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
+from forensiclib.core.batch import Batch
+from forensiclib.core.entry import Entry, FileSystem, Stream
+from forensiclib.core.errors import EvidenceError
+from forensiclib.core.finding import Finding
+from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+
+__all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "hash_units", "recover", "run_hash"]
+
+BLOCK = 1 << 20
+ALGORITHMS = ("md5", "sha1", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """One stream's digests. ``written`` is where its content went, relative, or "". ``replaced`` bytes
+    were zero-filled because they now belong to another file; ``bad`` could not be read."""
+
+    file: FileRef
+    size: int
+    digests: tuple[tuple[str, str], ...]
+    written: str = ""
+    replaced: int = 0
+    bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HashUnit:
+    """Streams of one volume to read once, in disk order. ``to`` gives the folder that each stream
+    with a name in ``names`` is written to."""
+
+    place: Place
+    files: tuple[FileRef, ...]
+    names: tuple[str, ...]
+    to: str = ""
+    algorithms: tuple[str, ...] = ALGORITHMS
+
+
+@dataclass(slots=True)
+class Free:
+    """The free byte ranges of a volume, for the question "whose cluster is this now?"."""
+
+    ranges: tuple[tuple[int, int], ...]
+    starts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.starts = [start for start, _ in self.ranges]
+
+    def split(self, start: int, length: int) -> Iterator[tuple[int | None, int]]:
+        """The range cut into (start, n) where free and (None, n) where it belongs to somebody."""
+        end = start + length
+        while start < end:
+            i = bisect_right(self.starts, start) - 1
+            free_end = self.ranges[i][0] + self.ranges[i][1] if i >= 0 else -1
+            if start < free_end:
+                take = min(end, free_end) - start
+                yield start, take
+            else:
+                following = self.starts[i + 1] if i + 1 < len(self.starts) else end
+                take = min(end, following) - start
+                yield None, take
+            start += take
+
+
+def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, free: Free) -> tuple[ByteSource, int]:
+    """A deleted stream as it may be shown: clusters that now belong to another file read as zero
+    (NIST DFR-RO-08). Returns (source, bytes replaced)."""
+    if entry.state == "allocated" or entry.verdict in ("intact", "") or stream.resident or not stream.runs:
+        return stream, 0
+    if stream.compressed:
+        return stream, 0  # a hole inside a compression unit would spoil the whole unit
+    pieces: list[tuple[int | None, int]] = []
+    replaced = 0
+    for start, length in stream.runs:
+        if start is None:
+            pieces.append((None, length))
+            continue
+        for piece in free.split(start, length):
+            replaced += piece[1] if piece[0] is None else 0
+            pieces.append(piece)
+    return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
+
+
+def hash_units(
+    volume: OpenVolume,
+    table: Batch,
+    engine: Engine,
+    to: str = "",
+    *,
+    only_deleted: bool = False,
+    unit_bytes: int = 64 << 20,
+    algorithms: tuple[str, ...] = ALGORITHMS,
+) -> Iterator[HashUnit]:
+    """Every stream with content, in disk order, cut into units of about ``unit_bytes``."""
+    rows = [r for r in listed(table) if not (only_deleted and r.file.state == "allocated")]
+    taken: set[str] = set()
+    names = {id(r): _name(volume, r, taken) if to else "" for r in rows}
+    rows.sort(key=lambda r: (r.first < 0, r.first, r.file.id, r.file.sequence, r.file.stream))
+    place, batch, total = Place.of(volume, engine), list[Listed](), 0
+    for row in rows:
+        batch.append(row)
+        total += row.size
+        if total >= unit_bytes or len(batch) >= 2000:
+            yield _unit(place, batch, names, to, algorithms)
+            batch, total = [], 0
+    if batch:
+        yield _unit(place, batch, names, to, algorithms)
+
+
+def _unit(place: Place, rows: Sequence[Listed], names: dict[int, str], to: str, algorithms: tuple[str, ...]) -> HashUnit:
+    return HashUnit(place, tuple(r.file for r in rows), tuple(names[id(r)] for r in rows), to, algorithms)
+
+
+def _name(volume: OpenVolume, row: Listed, taken: set[str]) -> str:
+    if row.file.state == "allocated" or row.verdict == "overwritten":
+        return ""
+    stream = f"__{row.file.stream}" if row.file.stream else ""
+    return safe_path(f"{volume.name}/{row.file.path}{stream}", taken)
+
+
+def run_hash(unit: HashUnit) -> UnitResult:
+    """Values of the result are FileDigests in the unit's order."""
+
+    def work(result: UnitResult) -> None:
+        volume = unit.place.target()
+        fs = volume.filesystem(unit.place.engine)
+        deleted = any(f.state != "allocated" for f in unit.files)
+        free = Free(fs.unallocated() if deleted else ())
+        for file, name in zip(unit.files, unit.names, strict=True):
+            volume.run.check()
+            where = f"{volume.name}:/{file.path}" + (f":{file.stream}" if file.stream else "")
+            try:
+                result.values.append(_one(unit, volume, fs, free, file, name, where, result))
+            except EvidenceError as error:
+                result.findings.append(Finding.of(error, where=where))
+
+    return run_unit(unit.place, f"volume {unit.place.volume}", work)
+
+
+def _one(
+    unit: HashUnit, volume: OpenVolume, fs: FileSystem, free: Free, file: FileRef, name: str, where: str, result: UnitResult
+) -> FileDigest:
+    entry = fs.entry(file.id, file.sequence)
+    stream = entry.open(file.stream)
+    source, replaced = benign(volume, fs, replace(entry, state=file.state), stream, free)
+    bad: list[EvidenceError] = []
+    source = fill_bad(source, bad.append, max(512, fs.block_size))
+    hashes = [hashlib.new(a, usedforsecurity=False) for a in unit.algorithms]
+    out = None
+    if name:
+        target = Path(unit.to, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        out = target.open("wb")
+    try:
+        buffer = bytearray(min(BLOCK, max(1, source.size)))
+        at = 0
+        while at < source.size:
+            got = source.read_into(at, buffer)
+            piece = memoryview(buffer)[:got]
+            for h in hashes:
+                h.update(piece)
+            if out is not None:
+                out.write(piece)
+            at += got
+            volume.run.check()
+    finally:
+        if out is not None:
+            out.close()
+    if replaced:
+        result.findings.append(Finding.note("recovered content", f"{replaced} bytes belong to another file now and read as zero", where))
+    result.findings += [Finding.of(error, where=where) for error in bad]
+    digests = tuple((a, h.hexdigest()) for a, h in zip(unit.algorithms, hashes, strict=True))
+    return FileDigest(file, source.size, digests, name, replaced, len(bad) * max(512, fs.block_size))
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """One deleted stream, written. ``path`` is the evidence path "VOLUME:/..."; ``written`` the file below
+    the target folder; ``verdict`` as in the listing."""
+
+    path: str
+    state: str
+    verdict: str
+    size: int
+    written: str
+    digests: tuple[tuple[str, str], ...]
+    replaced: int
+
+
+def recover(run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engine = "native") -> Iterator[Recovered]:
+    """Write every deleted, orphaned or journal-held file whose clusters are not all lost.
+
+    Files that the file system has no name for any more come from ``carve``.
+    """
+    image.run = run
+    for volume, table in image.listing(engine):
+        verdicts = {(r.file.id, r.file.sequence, r.file.path, r.file.stream): r.verdict for r in listed(table)}
+        units = list(hash_units(volume, table, engine, os.fspath(to), only_deleted=True))
+        for done, result in enumerate(run.map(run_hash, units), 1):
+            for finding in result.findings:
+                run.report(finding)
+            for item in result.values:
+                if item.written:
+                    f = item.file
+                    verdict = verdicts[f.id, f.sequence, f.path, f.stream]
+                    path = f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else "")
+                    yield Recovered(path, f.state, verdict, item.size, item.written, item.digests, item.replaced)
+            run.progress("recover", done, len(units))

@@ -1,0 +1,119 @@
+"""Run: everything that a job needs and that is nobody's global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forensiclib.catalog import Catalog, load
+from forensiclib.core.errors import Cancelled
+from forensiclib.core.finding import Finding, Ledger
+from forensiclib.core.keys import Keys
+from forensiclib.core.limits import Budget, Limits
+from forensiclib.core.record import Record
+
+if TYPE_CHECKING:  # these modules need Run
+    from forensiclib.api.carving import CarvedFile
+    from forensiclib.api.opening import OpenImage
+    from forensiclib.api.recovering import Recovered
+
+__all__ = ["Progress", "Run"]
+
+Progress = Callable[[str, int, int], None]
+"""(what is going on, done, total), called on the caller's thread. total 0 is "not known"."""
+T = TypeVar("T")
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """The default: nobody watches."""
+
+
+@dataclass(slots=True)
+class Run:
+    """How a job runs: passed in, never global.
+
+    executor   any concurrent.futures.Executor; None runs inline. Work units are picklable and
+               reopen the image, so processes and threads both serve.
+    threads    threads that digests and scans may start on their own; 1 starts none
+    progress   see Progress;  cancelled   asked often; True raises Cancelled
+    limits     bounds for every room;  keys   secrets for locked volumes
+    isolate    run engines made of foreign C in a child process, so that a crash is a Finding
+    findings, ledger   filled as the job goes
+    """
+
+    executor: Executor | None = None
+    threads: int = 1
+    progress: Progress = _silent
+    cancelled: Callable[[], bool] | None = None
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys = field(default_factory=Keys)
+    isolate: bool = False
+    catalog: Catalog = field(default_factory=load)
+    findings: list[Finding] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    dropped: int = 0
+
+    def report(self, finding: Finding) -> None:
+        """Keep a finding; beyond ``limits.findings`` they are counted in ``dropped``."""
+        if len(self.findings) < self.limits.findings:
+            self.findings.append(finding)
+        else:
+            self.dropped += 1
+
+    def budget(self, room: str, where: str = "") -> Budget:
+        """A fresh Budget whose findings land here, with ``where`` filled in when the room gave none."""
+
+        def report(finding: Finding) -> None:
+            self.report(finding if finding.where or not where else _at(finding, where))
+
+        return Budget(self.limits, self.cancelled, report, room)
+
+    def check(self) -> None:
+        """Raise Cancelled when the caller wants to stop."""
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled("cancelled by the caller")
+
+    def map(self, call: Callable[[Any], T], units: Iterable[Any], window: int = 64) -> Iterator[T]:
+        """Results in submission order, at most ``window`` units in flight; inline without executor."""
+        if self.executor is None:
+            for unit in units:
+                self.check()
+                yield call(unit)
+            return
+        waiting = iter(units)
+        flying = [self.executor.submit(call, unit) for unit in islice(waiting, window)]
+        try:
+            while flying:
+                self.check()
+                result = flying.pop(0).result()
+                flying += [self.executor.submit(call, unit) for unit in islice(waiting, 1)]
+                yield result
+        finally:
+            for future in flying:
+                future.cancel()
+
+    def extract(self, image: OpenImage, *patterns: str) -> Iterator[Record]:
+        """Records of the extractors that the patterns name ("windows.*"; none is all); see
+        forensiclib.api.extracting.extract."""
+        from forensiclib.api.extracting import extract
+
+        return extract(self, image, patterns)
+
+    def recover(self, image: OpenImage, to: str) -> Iterator[Recovered]:
+        """Write deleted files; see forensiclib.api.recovering.recover."""
+        from forensiclib.api.recovering import recover
+
+        return recover(self, image, to)
+
+    def carve(self, image: OpenImage, to: str | None = None, *, everything: bool = False) -> Iterator[CarvedFile]:
+        """Files by their own structure; see forensiclib.api.carving.carve."""
+        from forensiclib.api.carving import carve
+
+        return carve(self, image, to=to, everything=everything)
+
+
+def _at(finding: Finding, where: str) -> Finding:
+    return Finding(finding.kind, finding.what, finding.found, where, finding.room, finding.span)

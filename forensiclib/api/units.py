@@ -1,0 +1,127 @@
+"""Work units: small, picklable, and run anywhere. A worker reopens the image once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from forensiclib.api.opening import Engine, OpenImage, OpenVolume, open_image
+from forensiclib.api.run import Run
+from forensiclib.core.errors import EvidenceError, ForensicError
+from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
+from forensiclib.core.limits import Limits
+from forensiclib.core.record import State
+from forensiclib.core.source import ByteSource
+from forensiclib.core.span import Span
+
+__all__ = ["FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """One stream of one entry, by identity."""
+
+    id: int
+    sequence: int
+    path: str
+    state: State = "allocated"
+    stream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a unit works: an image, one of its volumes, an engine.
+
+    ``image`` is set for work in this process; it is left behind when the place is pickled, and the
+    worker reopens ``paths``.
+    """
+
+    paths: tuple[str, ...]
+    volume: str
+    engine: Engine
+    limits: Limits
+    keys: Keys = field(repr=False)
+    isolate: bool
+    format: str
+    image: OpenImage | None = None
+
+    @classmethod
+    def of(cls, volume: OpenVolume, engine: Engine) -> Place:
+        """The place of a volume."""
+        image, run = volume.image, volume.run
+        return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, (self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format)
+
+    def opened(self) -> OpenImage:
+        """The image: the one at hand, or reopened once for each worker."""
+        return self.image if self.image is not None else _reopened(self)
+
+    def target(self) -> OpenVolume:
+        """The volume."""
+        return self.opened().volume(self.volume)
+
+    def open(self, file: FileRef) -> ByteSource:
+        """The stream that a FileRef names."""
+        return self.target().filesystem(self.engine).entry(file.id, file.sequence).open(file.stream)
+
+
+@lru_cache(maxsize=2)
+def _reopened(place: Place) -> OpenImage:
+    run = Run(limits=place.limits, keys=place.keys, isolate=place.isolate)
+    return open_image(place.paths, run=run, format=place.format)
+
+
+class VolumeSource(ByteSource):
+    """A volume's bytes, damage raised, that a worker process can reopen."""
+
+    __slots__ = ("_place", "_source", "size")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._source = place.target().strict
+        self.size = self._source.size
+
+    def read_into(self, offset: int, buffer: bytearray | memoryview) -> int:
+        return self._source.read_into(offset, buffer)
+
+    def trace(self, offset: int, n: int) -> tuple[Span, ...]:
+        return self._source.trace(offset, n)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VolumeSource, (self._place,)
+
+
+@dataclass(slots=True)
+class UnitResult:
+    """What a unit gave, in order, and what it had to report."""
+
+    values: list[Any] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def run_unit(place: Place, where: str, work: Callable[[UnitResult], None]) -> UnitResult:
+    """Do one unit's work. Damage is a finding; a bug of ours in one unit is a finding too, with its
+    type and message, so that it cannot cost the other files their records. Both say where.
+    """
+    result = UnitResult()
+    image = place.opened()
+    before = len(image.run.findings) if place.image is None else 0
+    try:
+        work(result)
+    except EvidenceError as error:
+        result.findings.append(Finding.of(error, where=where))
+    except ForensicError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the one place: everything else of ours leaves loudly
+        result.findings.append(Finding("InternalError", type(error).__name__, str(error), where))
+    if place.image is None:
+        # In another process: what opening and reading reported travels home with the unit.
+        result.findings += image.run.findings[before:] if before else image.run.findings
+    return result

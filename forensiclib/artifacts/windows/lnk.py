@@ -1,0 +1,28 @@
+"""Shortcuts: what they point to, and on which volume and machine it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forensiclib.core.declare import Extractor, Files, Found
+from forensiclib.core.limits import Budget
+from forensiclib.core.record import Row
+from forensiclib.stores.shelllink import LINK_FIELDS, link_values, read_link
+
+
+def rows(found: Found, budget: Budget) -> Iterator[Row]:
+    """One row for each link."""
+    link = read_link(found.stream, budget)
+    yield Row(link_values(link), 0, link.length)
+
+
+EXTRACTOR = Extractor(
+    name="windows.lnk",
+    title="Shortcuts: target, its times, volume, network share and machine",
+    platform="Windows 95 to 11",
+    source=Files("**/*.lnk"),
+    fields=LINK_FIELDS,
+    refs=("[MS-SHLLINK]", "libfwsi: Windows Shell Item format", "[MS-PROPSTORE]"),
+    gaps=("ANSI texts are read as code page 1252", "Web shortcuts (.url) are not read"),
+    rows=rows,
+)

@@ -1,0 +1,190 @@
+"""The pages of an SQLite database that its own pointers reach: b-trees, overflow chains, freelist."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+from forensiclib.formats.sqlite_extent import BTREE
+
+__all__ = ["Reached", "is_page", "reach"]
+
+_TABLE_INTERIOR, _TABLE_LEAF, _INDEX_INTERIOR, _INDEX_LEAF = 5, 13, 2, 10
+_TYPES = frozenset((_TABLE_INTERIOR, _TABLE_LEAF, _INDEX_INTERIOR, _INDEX_LEAF))
+
+
+@dataclass(slots=True)
+class Reached:
+    """What a walk found.
+
+    good, bad  page numbers that are, and are not, what the pointer to them says
+    whole      False when the walk stopped at its page limit
+    tables     names of tables, as sqlite_schema lists them
+    """
+
+    good: set[int] = field(default_factory=set)
+    bad: set[int] = field(default_factory=set)
+    whole: bool = True
+    tables: list[str] = field(default_factory=list)
+    free: set[int] = field(default_factory=set)
+
+
+def is_page(raw: bytes, at: int, usable: int) -> bool:
+    """Whether a b-tree page header that holds together is at ``at``."""
+    if len(raw) < at + BTREE.size or raw[at] not in _TYPES:
+        return False
+    freeblock, cells, content = (int(value) for value in BTREE.unpack(raw, at)[1:4])
+    content = content or 65_536
+    pointers = at + (8 if raw[at] & 8 else 12) + 2 * cells
+    return pointers <= content and (content <= usable or usable == content == 65_536) and freeblock < usable
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """(value, offset behind it); (-1, at) when it runs off the page."""
+    value = 0
+    for i in range(at, min(at + 9, len(raw))):
+        if i == at + 8:
+            return value << 8 | raw[i], i + 1
+        value = value << 7 | raw[i] & 0x7F
+        if raw[i] < 0x80:
+            return value, i + 1
+    return -1, at
+
+
+def _local(payload: int, usable: int, leaf_table: bool) -> int:
+    """Bytes of a payload that stay on the b-tree page ("Database File Format" 1.6)."""
+    most = usable - 35 if leaf_table else (usable - 12) * 64 // 255 - 23
+    if payload <= most:
+        return payload
+    least = (usable - 12) * 32 // 255 - 23
+    kept = least + (payload - least) % (usable - 4)
+    return kept if kept <= most else least
+
+
+def _serial_size(kind: int) -> int:
+    return (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)[kind] if kind < 12 else (kind - 12) // 2
+
+
+def _schema_row(record: bytes, encoding: str) -> tuple[str, str, int] | None:
+    """(type, name, root page) of a row of sqlite_schema, from the part of it on the page."""
+    end, at = _varint(record, 0)
+    kinds: list[int] = []
+    while at < min(end, len(record)) and len(kinds) < 5:
+        kind, behind = _varint(record, at)
+        if kind < 0:
+            return None
+        kinds.append(kind)
+        at = behind
+    if len(kinds) < 5:
+        return None
+    at, values = end, []
+    for kind in kinds[:4]:
+        size = _serial_size(kind)
+        values.append(record[at : at + size])
+        at += size
+    if at > len(record):
+        return None
+    root = 1 if kinds[3] == 9 else int.from_bytes(values[3], "big")
+    return values[0].decode(encoding, "replace"), values[1].decode(encoding, "replace"), root
+
+
+class _Walk:
+    def __init__(self, source: ByteSource, page_size: int, usable: int, encoding: str, limit: int, budget: Budget) -> None:
+        self.source, self.page_size, self.usable, self.encoding = source, page_size, usable, encoding
+        self.limit, self.budget, self.out = limit, budget, Reached()
+
+    def page(self, number: int) -> bytes:
+        return self.source.read_at((number - 1) * self.page_size, self.page_size)
+
+    def _chain(self, first: int) -> None:
+        number, out = first, self.out
+        while number and number not in out.good and len(out.good) < self.limit:
+            self.budget.item()
+            raw = self.source.read_at((number - 1) * self.page_size, 4)
+            if len(raw) < 4:
+                out.bad.add(number)
+                return
+            out.good.add(number)
+            number = int.from_bytes(raw, "big")
+
+    def _cells(self, raw: bytes, base: int) -> Iterator[tuple[int, int]]:
+        """(child page or 0, offset of the payload length or -1) of each cell."""
+        kind, count = raw[base], int.from_bytes(raw[base + 3 : base + 5], "big")
+        array = base + (8 if kind & 8 else 12)
+        for at in struct.unpack_from(f">{count}H", raw, array):
+            if at < array + 2 * count or at + 4 > self.usable:
+                continue
+            if kind & 8:
+                yield 0, at
+            else:
+                yield int.from_bytes(raw[at : at + 4], "big"), (at + 4 if kind == _INDEX_INTERIOR else -1)
+
+    def _payload(self, raw: bytes, kind: int, at: int) -> bytes:
+        """The part of a payload on the page; its overflow chain is followed."""
+        size, start = _varint(raw, at)
+        if kind == _TABLE_LEAF:
+            _rowid, start = _varint(raw, start)
+        kept = _local(max(size, 0), self.usable, kind == _TABLE_LEAF)
+        if size > kept and start + kept + 4 <= self.usable:
+            self._chain(int.from_bytes(raw[start + kept : start + kept + 4], "big"))
+        return raw[start : start + kept]
+
+    def tree(self, root: int) -> list[int]:
+        """Walk one b-tree; for sqlite_schema the root pages that it lists."""
+        out, todo, roots = self.out, [root], []
+        while todo:
+            number = todo.pop()
+            if number in out.good or number in out.bad:
+                continue
+            if len(out.good) >= self.limit:
+                out.whole = False
+                break
+            self.budget.item()
+            raw, base = self.page(number) if number else b"", 100 if number == 1 else 0
+            if len(raw) < self.page_size or not is_page(raw, base, self.usable):
+                out.bad.add(number)
+                continue
+            out.good.add(number)
+            if not raw[base] & 8:
+                todo.append(int.from_bytes(raw[base + 8 : base + 12], "big"))
+            for child, at in self._cells(raw, base):
+                if child:
+                    todo.append(child)
+                if at >= 0:
+                    record = self._payload(raw, raw[base], at)
+                    if root == 1 and (row := _schema_row(record, self.encoding)) is not None:
+                        if row[0] == "table":
+                            out.tables.append(row[1])
+                        if row[2]:
+                            roots.append(row[2])
+        return roots
+
+    def freelist(self, trunk: int) -> None:
+        out = self.out
+        seen: set[int] = set()
+        while trunk and trunk not in seen:
+            self.budget.item()
+            seen.add(trunk)
+            raw = self.page(trunk)
+            if len(raw) < self.page_size:
+                out.bad.add(trunk)
+                return
+            out.free.add(trunk)
+            count = int.from_bytes(raw[4:8], "big")
+            if count > self.usable // 4 - 2:
+                out.bad.add(trunk)
+                return
+            out.free.update(struct.unpack_from(f">{count}I", raw, 8))
+            trunk = int.from_bytes(raw[:4], "big")
+
+
+def reach(source: ByteSource, page_size: int, usable: int, encoding: str, first_trunk: int, limit: int, budget: Budget) -> Reached:
+    """Walk the schema, every tree it names and the freelist; at most ``limit`` pages of trees."""
+    walk = _Walk(source, page_size, usable, encoding, limit, budget)
+    for root in walk.tree(1):
+        walk.tree(root)
+    walk.freelist(first_trunk)
+    return walk.out

@@ -1,0 +1,148 @@
+"""The carving engine: every signature at every byte, every candidate measured by its own structure.
+
+Candidates are taken in ascending order. A find owns its bytes when it is complete and certain (or as
+far as its carver says): in owned bytes nothing else is looked for, so thumbnails and members of an
+accepted container are not found again, and a doubtful find hides nothing. Of several carvers at one
+offset the complete one wins, then the more confident, then the longer.
+
+A file must lie in one run: ranges that touch are joined, a gap between ranges ends a file. So a
+file that is contiguous in unallocated space is found; fragments are not put together.
+
+The result does not depend on the size of windows and units, nor on who runs the units: the only thing
+that one unit must know of those before it is how far their owned bytes reach, and a unit that was
+examined without knowing is examined again where that matters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+
+from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, examine, later
+from forensiclib.core.declare import Carver
+from forensiclib.core.errors import UsageError
+from forensiclib.core.finding import Finding
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+
+__all__ = ["Carved", "carve", "plan", "runs"]
+
+WINDOW = 4 << 20
+UNIT = 64 << 20
+
+Range = tuple[int, int]
+
+
+def runs(size: int, ranges: Iterable[Range] | None = None, known: Iterable[Range] = ()) -> list[Range]:
+    """(start, end) pairs to carve: ``ranges`` (start, length) clipped to ``size``, sorted, touching ones
+    joined, without the ``known`` ones. None is everything."""
+    joined: list[list[int]] = []
+    for start, length in sorted([(0, size)] if ranges is None else ranges):
+        if start < 0 or length < 0:
+            raise UsageError(f"range {start}+{length}")
+        end = min(start + length, size)
+        if joined and start <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], end)
+        elif start < end:
+            joined.append([start, end])
+    out: list[Range] = []
+    taken = sorted((start, start + length) for start, length in known if length > 0)
+    first = 0
+    for start, end in joined:
+        while first < len(taken) and taken[first][1] <= start:
+            first += 1
+        for low, high in taken[first:]:
+            if low >= end:
+                break
+            if low > start:
+                out.append((start, low))
+            start = max(start, high)
+        if start < end:
+            out.append((start, end))
+    return out
+
+
+def plan(
+    source: ByteSource,
+    carvers: Sequence[Carver],
+    pieces: Sequence[Range],
+    budget: Budget,
+    unit: int = UNIT,
+    window: int = WINDOW,
+) -> Iterator[Unit]:
+    """Independent units of work over ``pieces`` (start, end), ascending."""
+    ordered = tuple(sorted(carvers, key=lambda c: c.name))
+    signatures = Signatures.of(ordered)
+    for low, high in pieces:
+        for start in range(low, high, unit):
+            yield Unit(source, ordered, signatures, start, min(start + unit, high), high, window, budget.limits)
+
+
+def carve(
+    source: ByteSource,
+    carvers: Sequence[Carver],
+    *,
+    budget: Budget | None = None,
+    ranges: Iterable[Range] | None = None,
+    known: Iterable[Range] = (),
+    executor: Executor | None = None,
+    ahead: int = 4,
+    unit: int = UNIT,
+    window: int = WINDOW,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Carved]:
+    """Files in ``source`` by structure, in ascending offset.
+
+    ranges     (start, length) pairs to look in, for example what a file system leaves unallocated;
+               None is everything
+    known      (start, length) pairs to leave out
+    executor   runs the units, at most ``ahead`` of them at a time; None runs them here. A process
+               pool needs a source that can be pickled.
+    unit, window   bytes of one unit and of one read; the result does not depend on them
+    progress   called with (bytes done, bytes in all) after every unit, on the caller's thread
+
+    Damage goes to ``budget.report`` in order. Raises UsageError, Cancelled, LimitExceeded.
+    """
+    if unit < 1 or window < 1 or ahead < 1:
+        raise UsageError(f"unit {unit}, window {window}, ahead {ahead}")
+    budget = Budget(room="carving") if budget is None else budget
+    pieces = runs(source.size, ranges, known)
+    units = plan(source, carvers, pieces, budget, unit, window)
+    total, done, covered = sum(high - low for low, high in pieces), 0, 0
+    told: set[Finding] = set()
+    for work, early in _submitted(units, executor, ahead, budget.cancelled):
+        budget.check()
+        if covered < work.stop:
+            # the early result knew of nothing before it; it stands when nothing reaches in
+            outcome = early.result() if early is not None and covered <= work.start else examine(later(work, covered), budget.cancelled)
+            covered = max(covered, outcome.covered)
+            for finding in outcome.findings:
+                if finding not in told:
+                    told.add(finding)
+                    budget.report(finding)
+            budget.item(len(outcome.finds))
+            yield from outcome.finds
+        done += work.stop - work.start
+        if progress is not None:
+            progress(done, total)
+
+
+def _submitted(
+    units: Iterator[Unit], executor: Executor | None, ahead: int, cancelled: Callable[[], bool] | None
+) -> Iterator[tuple[Unit, Future[Outcome] | None]]:
+    """Units in order, each with its result under way when there is an executor."""
+    if executor is None:
+        yield from ((unit, None) for unit in units)
+        return
+    waiting: deque[tuple[Unit, Future[Outcome]]] = deque()
+    try:
+        for unit in units:
+            waiting.append((unit, executor.submit(examine, unit)))
+            if len(waiting) >= ahead:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        for _, future in waiting:
+            future.cancel()

@@ -1,0 +1,237 @@
+"""JPEG: the segment chain to the last scan's end; images that its multi-picture index lists belong to it."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+
+from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, tables_from
+from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+
+__all__ = ["CARVERS", "measure"]
+
+CHUNK = 1 << 18
+FILL = bytes(2048)
+"""A run of zeros this long in a scan that is not decoded is the space behind a lost rest."""
+SLACK = 64
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_RST = range(0xD0, 0xD8)
+_SOI, _EOI, _SOS, _DQT, _DNL, _DRI, _DHT, _DAC, _APP2, _COM, _TEM = 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xC4, 0xCC, 0xE2, 0xFE, 0x01
+_OTHER = {_DQT, _DNL, _DRI, _DHT, _DAC, _COM, 0xDF, *range(0xE0, 0xF0)}
+
+
+@dataclass(slots=True)
+class _Picture:
+    """What the walk has learnt."""
+
+    frame: Frame | None = None
+    tables: bytearray = field(default_factory=lambda: bytearray(8 * 272))
+    quantisers: dict[int, int] = field(default_factory=dict)
+    scans: int = 0
+    decoded: int = 0
+    interval: int = 0
+    header: int = 0
+    others: list[tuple[int, int]] = field(default_factory=list)
+
+
+def _sound(marker: int, body: bytes) -> bool:
+    """Whether a segment's content can be what its marker says."""
+    if marker in _SOF:
+        return (
+            len(body) >= 9
+            and body[0] in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+            and body[3:5] != b"\0\0"
+            and 1 <= body[5] <= 4
+            and len(body) == 6 + 3 * body[5]
+            and all(0x11 <= s <= 0x44 and s & 15 for s in body[7::3])
+        )
+    if marker == _SOS:
+        return bool(body) and 1 <= body[0] <= 4 and len(body) == 4 + 2 * body[0]
+    if marker == _DHT:
+        at = 0
+        while at + 17 <= len(body):
+            if body[at] & 0xEC or sum(body[at + 1 : at + 17]) > 256:
+                return False
+            at += 17 + sum(body[at + 1 : at + 17])
+        return at == len(body) > 0
+    if marker == _DQT:
+        at = 0
+        while at < len(body):
+            if body[at] & 15 > 3 or body[at] >> 4 > 1:
+                return False
+            at += 65 + 64 * (body[at] >> 4)
+        return at == len(body) > 0
+    return len(body) == 2 if marker == _DRI else True
+
+
+def _before_fill(data: ByteSource, at: int, end: int) -> int:
+    """Where coded data that breaks off at ``end`` turns into fill: zeros decode for a while."""
+    while at < end:
+        chunk = data.read_at(at, min(CHUNK + len(FILL), end - at))
+        fill = chunk.find(FILL)
+        if fill >= 0:
+            return at + fill
+        at += CHUNK
+    return end
+
+
+def _quantisers(body: bytes, into: dict[int, int]) -> None:
+    """The DC step of every quantisation table in a sound DQT segment."""
+    at = 0
+    while at < len(body):
+        wide = body[at] >> 4
+        into[body[at] & 15] = int.from_bytes(body[at + 1 : at + 2 + wide], "big")
+        at += 65 + 64 * wide
+
+
+def _multi_picture(body: bytes, at: int) -> list[tuple[int, int]]:
+    """(offset from the file's start, length) of the further images of an MPF index whose header lies at ``at``."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(body[4:8])
+    if order is None or len(body) < 14:
+        return []
+    (place,) = struct.unpack_from(order + "I", body, 8)
+    if not 8 <= place <= len(body) - 6:
+        return []
+    (count,) = struct.unpack_from(order + "H", body, 4 + place)
+    out = []
+    for entry in range(4 + place + 2, min(4 + place + 2 + 12 * count, len(body) - 11), 12):
+        tag, _, size, value = struct.unpack_from(order + "HHII", body, entry)
+        if tag == 0xB002:
+            for image in range(4 + value, min(4 + value + size, len(body) - 15), 16):
+                _, length, offset = struct.unpack_from(order + "3I", body, image)
+                if offset:  # the first image is the file itself and says 0
+                    out.append((at + offset, length))
+    return out
+
+
+def _entropy(data: ByteSource, at: int, picture: _Picture, budget: Budget) -> tuple[int, int]:
+    """Walk one scan's entropy-coded bytes. (offset, marker) of what ends it; marker 0 when it breaks."""
+    restart, carry = 0, b""
+    while True:
+        budget.item()
+        chunk = carry + data.read_at(at + len(carry), CHUNK)
+        if len(chunk) == len(carry):
+            return at + len(chunk), 0
+        fill = chunk.find(FILL)
+        for match in _MARKER.finditer(chunk):
+            place, marker = match.start(), chunk[match.start() + 1]
+            if 0 <= fill < place:
+                break
+            if marker not in _RST:
+                return at + place, marker
+            if not picture.interval or marker != 0xD0 + restart:
+                return at + place, 0
+            restart = (restart + 1) & 7
+        if fill >= 0:
+            return at + fill, 0
+        tail = len(chunk.rstrip(b"\0"))
+        keep = 1 if chunk.endswith(b"\xff") else min(len(chunk) - tail, len(FILL) - 1)
+        carry = chunk[len(chunk) - keep :]
+        at += len(chunk) - keep
+
+
+def _broken(at: int, picture: _Picture, why: str) -> Find | None:
+    if not picture.scans or at <= picture.header:
+        return None
+    return Find(at, 0.4, f"headers and {picture.scans} scan(s) sound, then {why}", complete=False, owned=picture.header)
+
+
+def measure(data: ByteSource, budget: Budget) -> Find | None:
+    """The picture that starts at 0: segments, scans, end marker."""
+    picture, at = _Picture(), 2
+    if data.read_at(0, 3) != b"\xff\xd8\xff":
+        return None
+    while True:
+        budget.item()
+        head = data.read_at(at, 4)
+        if len(head) < 2 or head[0] != 0xFF:
+            return _broken(at, picture, "no marker")
+        marker = head[1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == _EOI:
+            return _whole(data, at + 2, picture, budget) if picture.scans else None
+        if marker == _TEM:
+            at += 2
+            continue
+        size = int.from_bytes(head[2:4], "big")
+        if size < 2 or len(head) < 4 or not (marker in _SOF or marker == _SOS or marker in _OTHER):
+            return _broken(at, picture, f"marker FF{marker:02X}")
+        needed = marker in _SOF or marker in (_SOS, _DHT, _DQT, _DRI) or (marker == _APP2 and not picture.others)
+        body = data.read_at(at + 4, size - 2) if needed else b""
+        if at + 2 + size > data.size or (needed and not _sound(marker, body)):
+            return _broken(at, picture, f"segment FF{marker:02X} is damaged")
+        if marker in _SOF:
+            picture.frame = frame_of(marker, body)
+        elif marker == _DHT:
+            tables_from(body, picture.tables)
+        elif marker == _DQT:
+            _quantisers(body, picture.quantisers)
+        elif marker == _DRI:
+            picture.interval = int.from_bytes(body, "big")
+        elif marker == _APP2 and body[:4] == b"MPF\0":
+            picture.others = _multi_picture(body, at + 8)
+        at += 2 + size
+        if marker == _SOS:
+            if not picture.frame:
+                return None
+            picture.scans += 1
+            picture.header = picture.header or at
+            end, after = _scan(data, at, body, picture, budget)
+            if not after:
+                return _broken(end, picture, "the coded data breaks off")
+            at = end
+
+
+def _scan(data: ByteSource, at: int, body: bytes, picture: _Picture, budget: Budget) -> tuple[int, int]:
+    """As _entropy; decoded where the frame is sequential."""
+    assert picture.frame is not None
+    end = end_of_scan(data, at, body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, budget)
+    if end is None:
+        return _entropy(data, at, picture, budget)
+    if end < 0:
+        return _before_fill(data, at, -end), 0
+    picture.decoded += 1
+    # encoders may leave bytes between the last unit and the marker
+    near = data.read_at(end, SLACK)
+    match = _MARKER.search(near)
+    if match is None:
+        return _before_fill(data, at, end), 0
+    return end + match.start(), near[match.start() + 1]
+
+
+def _whole(data: ByteSource, end: int, picture: _Picture, budget: Budget) -> Find:
+    sure = picture.decoded == picture.scans
+    reason = f"segments and {picture.scans} scan(s) to the end marker" + (", every unit decoded" if sure else "")
+    length = end
+    for offset, size in sorted(picture.others):
+        if offset < end or offset + size > data.size or data.read_at(offset, 3) != b"\xff\xd8\xff":
+            continue
+        inner = measure(data.slice(offset, size), budget)
+        if inner is not None and inner.complete:
+            length = max(length, offset + size)
+            reason += f"; further image at {offset} of its multi-picture index"
+    return Find(length, 1.0 if sure else 0.9, reason)
+
+
+CARVERS = (
+    Carver(
+        name="jpeg",
+        title="JPEG picture",
+        extension="jpg",
+        mime="image/jpeg",
+        signatures=(Signature(b"\xff\xd8\xff\xc0", mask=b"\xff\xff\xff\xc0"),),
+        measure=measure,
+        maximum=512 << 20,
+        refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
+        gaps=(
+            "progressive, lossless and arithmetic scans are walked by their markers, not decoded",
+            "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",
+        ),
+    ),
+)

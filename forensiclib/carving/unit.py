@@ -1,0 +1,188 @@
+"""One unit of carving: the files that start in one stretch of a run of bytes.
+
+A unit is a value that any process can examine alone. What it finds depends on nothing but its
+bytes, its carvers and where it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from forensiclib import kernels
+from forensiclib.carving.view import CandidateView
+from forensiclib.core.declare import Carver, Find
+from forensiclib.core.errors import EvidenceError, LimitExceeded
+from forensiclib.core.finding import Finding
+from forensiclib.core.limits import Budget, Limits
+from forensiclib.core.source import ByteSource, fill_bad
+from forensiclib.core.span import Span
+
+__all__ = ["Carved", "Outcome", "Signatures", "Unit", "examine", "owned"]
+
+CERTAIN = 0.8
+"""Confidence from which a complete find owns its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carved:
+    """A file found by its structure: ``length`` bytes from ``offset`` of the source carved."""
+
+    offset: int
+    length: int
+    carver: Carver
+    find: Find
+
+    @property
+    def end(self) -> int:
+        """First offset after it."""
+        return self.offset + self.length
+
+    @property
+    def extension(self) -> str:
+        """Lower case, without dot."""
+        return self.find.extension or self.carver.extension
+
+    def open(self, source: ByteSource) -> ByteSource:
+        """Its bytes, out of the source that was carved."""
+        return source.slice(self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """The signatures of all carvers as scan tables, and whose each is: (carver, offset in its file)."""
+
+    tables: bytes
+    owners: tuple[tuple[int, int], ...]
+    reach: int
+    longest: int
+
+    @classmethod
+    def of(cls, carvers: Sequence[Carver]) -> Signatures:
+        """Compile them."""
+        patterns, owners = [], []
+        for number, carver in enumerate(carvers):
+            for sig in carver.signatures:
+                patterns.append((sig.pattern, sig.mask, sig.align, sig.offset % sig.align))
+                owners.append((number, sig.offset))
+        reach = max((offset for _, offset in owners), default=0)
+        longest = max((len(pattern) for pattern, _, _, _ in patterns), default=1)
+        return cls(kernels.scan_compile(patterns), tuple(owners), reach, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Files that start in [start, stop) of ``source`` and lie wholly below ``end``."""
+
+    source: ByteSource
+    carvers: tuple[Carver, ...]
+    signatures: Signatures
+    start: int
+    stop: int
+    end: int
+    window: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a unit gave. ``covered``: where the last owned bytes end (its start when there are none)."""
+
+    finds: tuple[Carved, ...]
+    findings: tuple[Finding, ...]
+    covered: int
+
+
+def owned(carved: Carved) -> int:
+    """First offset after the bytes in which no other file is looked for."""
+    find = carved.find
+    if find.owned is not None:
+        return carved.offset + min(find.owned, carved.length)
+    return carved.end if find.complete and find.confidence >= CERTAIN else carved.offset
+
+
+def _rank(carved: Carved) -> tuple[bool, float, int]:
+    return carved.find.complete, carved.find.confidence, carved.length
+
+
+class _Examination:
+    def __init__(self, unit: Unit, cancelled: Callable[[], bool] | None) -> None:
+        self.unit, self.cancelled = unit, cancelled
+        self.findings: list[Finding] = []
+        self.source = fill_bad(unit.source, lambda error: self.findings.append(Finding.of(error, room="carving")))
+        self.covered = unit.start
+        self.buffer = bytearray(unit.window + unit.signatures.longest)
+        self.held = memoryview(b"")
+        self.held_at = 0
+
+    def finds(self) -> Iterator[Carved]:
+        """Ascending by offset. Candidates wait until no window can announce an earlier one."""
+        unit, reach = self.unit, self.unit.signatures.reach
+        last = min(unit.stop + reach, unit.end)
+        waiting: set[tuple[int, int]] = set()
+        at = unit.start
+        while at < last:
+            stop = min(at + unit.window, last)
+            n = self.source.read_into(at, memoryview(self.buffer)[: min(stop - at + unit.signatures.longest, unit.end - at)])
+            self.held, self.held_at = memoryview(self.buffer)[:n], at
+            here = 0
+            while here < stop - at:
+                hits, here = kernels.scan(unit.signatures.tables, self.held, here, stop - at, at)
+                for place, number in hits:
+                    carver, offset = unit.signatures.owners[number]
+                    if self.covered <= (start := at + place - offset) < unit.stop:
+                        waiting.add((start, carver))
+                settled = at + here - reach if at + here < last else last
+                ready = sorted(c for c in waiting if c[0] < settled)
+                waiting.difference_update(ready)
+                yield from self._accepted(ready)
+                here = max(here, min(self.covered - at, stop - at))
+            at = max(stop, min(self.covered, last))
+
+    def _accepted(self, ready: list[tuple[int, int]]) -> Iterator[Carved]:
+        i = 0
+        while i < len(ready):
+            start, first = ready[i][0], i
+            while i < len(ready) and ready[i][0] == start:
+                i += 1
+            if start < self.covered:
+                continue
+            found = [c for _, number in ready[first:i] if (c := self._measure(start, self.unit.carvers[number]))]
+            if found:
+                best = max(found, key=_rank)
+                self.covered = max(self.covered, owned(best))
+                yield best
+
+    def _measure(self, start: int, carver: Carver) -> Carved | None:
+        size = min(carver.maximum, self.unit.end - start)
+        view = CandidateView(self.source, start, size, self.held, self.held_at)
+        budget = Budget(self.unit.limits, self.cancelled, room=carver.name)
+        try:
+            find = carver.measure(view, budget)
+        except LimitExceeded as error:
+            self.findings.append(_given_up(view, carver, error))
+            return None
+        except EvidenceError:
+            return None  # bytes that look like a signature and are not the format: most are noise
+        if find is None or not 0 < find.length <= size:
+            return None
+        self.findings += budget.findings
+        return Carved(start, find.length, carver, find)
+
+
+def _given_up(view: ByteSource, carver: Carver, error: LimitExceeded) -> Finding:
+    spans: tuple[Span, ...] = view.trace(0, 1)
+    return Finding(type(error).__name__, error.what, error.found, "candidate not measured", carver.name, spans[0] if spans else None)
+
+
+def examine(unit: Unit, cancelled: Callable[[], bool] | None = None) -> Outcome:
+    """Carve one unit. Raises Cancelled; never EvidenceError: unreadable bytes read as zero and are
+    findings, and so is a candidate whose measuring crossed a limit."""
+    work = _Examination(unit, cancelled)
+    finds = tuple(work.finds())
+    return Outcome(finds, tuple(work.findings), work.covered)
+
+
+def later(unit: Unit, start: int) -> Unit:
+    """The same unit without what lies before ``start``."""
+    return replace(unit, start=max(unit.start, start))

@@ -1,0 +1,38 @@
+"""carve: files by their own structure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from forensiclib.api import open_image
+from forensiclib.api.carving import carve
+from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
+from forensiclib.core.errors import UsageError
+
+NAME = "carve"
+
+
+def command(
+    evidence: EvidenceArg,
+    to: Annotated[str, typer.Option("--to", help="Folder to write to.")],
+    everything: Annotated[bool, typer.Option("--all", help="Every byte of the image.")] = False,
+    unallocated: Annotated[bool, typer.Option("--unallocated", help="Only free space and gaps (the default).")] = False,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Carver name; may be repeated. See catalog.")] = None,
+    jobs: JobsOpt = 1,
+    json: JsonOpt = False,
+    strict: StrictOpt = False,
+) -> None:
+    """Find files by structure, at every byte offset, and write them."""
+    if everything and unallocated:
+        raise UsageError("--all and --unallocated exclude each other")
+    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
+        for hit in carve(run, image, to=to, everything=everything, types=types or ()):
+            find = hit.find
+            row = {
+                "volume": hit.volume, "start": hit.start, "length": hit.length, "type": hit.carver.name, "extension": hit.extension,
+                "confidence": find.confidence, "complete": find.complete, "reason": find.reason, "written": hit.written,
+                **dict(hit.digests),
+            }  # fmt: skip
+            emit(row, f"{hit.start:>16,} {hit.length:>14,} {find.confidence:.2f} {clean(hit.written)}  {clean(find.reason)}", json)

@@ -1,0 +1,30 @@
+"""recover: the content of deleted files that still have a name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from forensiclib.api import open_image
+from forensiclib.api.recovering import recover
+from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
+
+NAME = "recover"
+
+
+def command(
+    evidence: EvidenceArg,
+    to: Annotated[str, typer.Option("--to", help="Folder to write to.")],
+    jobs: JobsOpt = 1,
+    json: JsonOpt = False,
+    strict: StrictOpt = False,
+) -> None:
+    """Write deleted files; clusters that belong to another file now read as zero, and are reported."""
+    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
+        for item in recover(run, image, to):
+            row = {
+                "path": item.path, "state": item.state, "verdict": item.verdict, "size": item.size, "written": item.written,
+                "replaced": item.replaced, **dict(item.digests),
+            }  # fmt: skip
+            emit(row, f"{item.verdict or item.state:<20} {item.size:>14,} {clean(item.path)} -> {clean(item.written)}", json)

@@ -1,0 +1,1 @@
+"""EWF-E01 and EWF-S01: segments -> sections -> chunk index -> media."""

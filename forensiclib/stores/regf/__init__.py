@@ -1,0 +1,1 @@
+"""Registry hives: keys and values, live and deleted, with their transaction logs replayed."""

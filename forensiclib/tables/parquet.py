@@ -1,0 +1,73 @@
+"""Parquet: row groups written as they come, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from forensiclib.core.batch import Batch, batch_of
+from forensiclib.core.errors import MissingSupport
+
+__all__ = ["ParquetTable"]
+
+ROWS = 65_536
+"""Rows in memory before a row group is written."""
+
+
+class ParquetTable:
+    """A table file with the (name, type) columns of ``schema``. Use as a context manager.
+
+    ``add`` takes dicts, ``write`` whole Batches with those columns (enum where the schema says utf8).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], schema: Sequence[tuple[str, str]]) -> None:
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ImportError as error:
+            raise MissingSupport("Parquet needs pyarrow: pip install 'forensiclib[cli]'") from error
+        self._pa = pa
+        self.schema = tuple(schema)
+        self._rows: list[dict[str, Any]] = []
+        self.count = 0
+        empty = pa.record_batch(batch_of(self.schema, ()))
+        # Not-null is no promise of ours, and metadata-free files are the same bytes for the same rows.
+        self._writer = pq.ParquetWriter(
+            os.fspath(path), empty.schema, compression="zstd", compression_level=3, store_schema=True, write_statistics=True
+        )
+        self._arrow = empty.schema
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One row; missing columns are null."""
+        self._rows.append(row)
+        if len(self._rows) >= ROWS:
+            self._flush()
+
+    def write(self, batch: Batch) -> None:
+        """Whole columns, no copy on the way."""
+        self._flush()
+        self._put(batch)
+
+    def _flush(self) -> None:
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._put(batch_of(self.schema, rows))
+
+    def _put(self, batch: Batch) -> None:
+        if batch.length:
+            table = self._pa.Table.from_batches([self._pa.record_batch(batch)]).select([n for n, _ in self.schema])
+            self._writer.write_table(table.cast(self._arrow), row_group_size=ROWS)
+            self.count += batch.length
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        self._flush()
+        self._writer.close()
+
+    def __enter__(self) -> ParquetTable:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
