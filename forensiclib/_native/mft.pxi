@@ -6,6 +6,9 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.object cimport PyObject
 
+cdef extern from "pages.h":
+    void forensiclib_large_pages(void* data, size_t size) nogil
+
 cdef struct MftRecord:
     uint64_t base
     uint64_t times[4]
@@ -102,6 +105,7 @@ cdef bint mft_resize(MftGrow* grow, size_t room) noexcept with gil:
     except (MemoryError, BufferError):
         return False
     grow.data, grow.room = <unsigned char*>PyByteArray_AS_STRING(<object>grow.owner), room
+    forensiclib_large_pages(grow.data, room)
     return True
 
 
@@ -120,6 +124,7 @@ cdef bint mft_more(MftGrow* grow, size_t room) noexcept nogil:
         grow.bad = True
         return False
     grow.data, grow.room = moved, made
+    forensiclib_large_pages(moved, made)
     return True
 
 
@@ -276,7 +281,7 @@ cdef uint32_t mft_runs(MftGrow* runs, const unsigned char* p, int at, int end, i
 
 
 cdef int mft_plausible(const unsigned char* p, int at, int end, uint64_t records) noexcept nogil:
-    cdef uint64_t parent, time
+    cdef uint64_t parent, time, four
     cdef int length, i
     cdef uint16_t unit
     if at + 68 > end:
@@ -294,7 +299,16 @@ cdef int mft_plausible(const unsigned char* p, int at, int end, uint64_t records
             return 0
     if mft_u64(p + 40) >= <uint64_t>MFT_MAX or mft_u64(p + 48) >= <uint64_t>MFT_MAX or p[40] & 7:
         return 0
-    for i in range(length):
+    i = 0
+    while i + 4 <= length:  # ASCII but for controls and "/"
+        four = mft_u64(p + 66 + 2 * i)
+        if four & <uint64_t>0xFF80FF80FF80FF80 or ~(four | four >> 1) & <uint64_t>0x0020002000200020:
+            break
+        four ^= <uint64_t>0x002F002F002F002F
+        if (four - <uint64_t>0x0001000100010001) & ~four & <uint64_t>0x8000800080008000:
+            break
+        i += 4
+    for i in range(i, length):
         unit = mft_u16(p + 66 + 2 * i)
         if unit < 32 or unit == 47:
             return 0

@@ -27,7 +27,7 @@ UNKNOWN_ID = REFERENCE
 ENUMS = {"kind": KINDS, "state": STATES, "verdict": VERDICTS, "stream_kind": STREAM_KINDS}
 TYPES = {"Q": "uint64", "q": "int64", "I": "uint32", "H": "uint16", "B": "uint8", "t": "utf8", "l": "list_int64", "T": "timestamp"}
 NAMES = {"security": "security_id", "reparse": "reparse_tag"}
-BLOCK = 2 << 20
+BLOCK = 1 << 20
 _HAS_LIST = bytes(bits >> 1 & 1 for bits in range(256))
 BYTES, BYTES_A_RECORD = 256 << 20, 1024
 """Paths and run lists may take this much, and this much more a record; real volumes need a fifth of the latter."""
