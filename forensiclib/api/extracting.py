@@ -163,7 +163,7 @@ def _targets(extractor: Extractor, opened: Any, budget: Budget) -> Iterator[Any]
     if isinstance(source, Keys):
         # A hive whose kind cannot be told is asked everything: patterns that do not fit match nothing.
         if source.hive in ("*", opened.kind) or opened.kind == "UNKNOWN":
-            yield from opened.find(source.patterns)
+            yield from opened.find(source.patterns, deleted=True)
     elif isinstance(source, Events):
         for record in opened.records(budget):
             if source.channel in ("", record.channel) and (not source.ids or record.event_id in source.ids):

@@ -99,12 +99,19 @@ class OpenVolume(Volume):
         for form in self.candidates(engine):
             budget = self.run.budget(form.name, f"volume {self.name}")
             try:
-                return self._systems.setdefault(engine, form.open(self, budget))
+                opener = form.isolated if self.run.isolate and form.isolated is not None else form.open
+                return self._systems.setdefault(engine, opener(self, budget))
             except EvidenceError as error:
                 tried.append(f"{form.name}: {error}")
         if tried:
             raise Unsupported("file system", self._span(), "; ".join(tried))
         raise Unsupported("file system", self._span(), "no known file system begins here")
+
+    def close(self) -> None:
+        """End the file systems that were opened on it."""
+        systems, self._systems = self._systems, {}
+        for fs in systems.values():
+            fs.close()
 
     def _span(self) -> Span | None:
         spans = self.trace(0, min(self.size, 512))
@@ -136,6 +143,12 @@ class OpenImage(Image):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Close the file systems, then the files behind the image."""
+        for volume in self._volumes or ():
+            volume.close()
+        super().close()
 
     def verify(self, algorithms: Sequence[str] = ()) -> Verification:
         """Read the whole media once, check every stored chunk checksum, compare the stored digests.

@@ -134,8 +134,8 @@ GAPS: dict[str, tuple[str, ...]] = {
 REFS = ("The Sleuth Kit 4 and its documentation, https://sleuthkit.org", "Brian Carrier, File System Forensic Analysis, 2005")
 
 
-def _open(kind: str) -> Callable[[ByteSource, Budget], TskFileSystem]:
-    return lambda source, budget: open_tsk(source, budget, kind)
+def _open(kind: str, isolate: bool = False) -> Callable[[ByteSource, Budget], TskFileSystem]:
+    return lambda source, budget: open_tsk(source, budget, kind, isolate=isolate)
 
 
 FORMATS = (
@@ -143,6 +143,7 @@ FORMATS = (
         FileSystemFormat(
             name=f"tsk.{kind}", title=f"{TITLES[kind]} (The Sleuth Kit)", refs=REFS, gaps=(*GAPS[kind], HANG), engine="tsk",
             order=60 if kind in ("yaffs2", "fat") else 50, probe=PROBES[kind], open=_open(kind),
+            isolated=_open(kind, True),
         )
         for kind in PROBES
     ),
