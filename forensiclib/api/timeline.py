@@ -44,7 +44,7 @@ def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any
 
 def record_events(extractor: Extractor, record: Record) -> Iterator[dict[str, Any]]:
     """One event for each Time field that is set."""
-    times = [f.name for f in extractor.fields if f.type.name == "time"]
+    times = [f.name for f in extractor.fields if f.type.name == "time" and f.event]
     text = "; ".join(
         f"{f.name}={record.values[f.name]}"
         for f in extractor.fields

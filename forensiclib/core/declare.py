@@ -41,11 +41,13 @@ Time = FieldType("time", "timestamp", "a Timestamp; becomes an event of the time
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column of an extractor. ``help`` is what an examiner reads: meaning, unit, zone."""
+    """One column of an extractor. ``help`` is what an examiner reads: meaning, unit, zone. ``event``: a
+    Time that another row tells already makes no event of the timeline."""
 
     name: str
     type: FieldType
     help: str
+    event: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
