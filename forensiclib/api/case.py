@@ -17,7 +17,7 @@ from forensiclib.core.entry import FILES_SCHEMA
 from forensiclib.core.errors import UsageError
 from forensiclib.tables.jsonl import line
 
-__all__ = ["CARVED_SCHEMA", "FILES", "FINDINGS_SCHEMA", "TIMELINE_SCHEMA", "Audit", "CaseFolder"]
+__all__ = ["CARVED_SCHEMA", "FILES", "FINDINGS_SCHEMA", "Audit", "CaseFolder"]
 
 FN_TIMES = tuple((f"fn_{t}", "timestamp") for t in ("modified", "accessed", "changed", "born"))
 FILES: tuple[tuple[str, str], ...] = (
@@ -33,12 +33,6 @@ CARVED_SCHEMA: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 """carved.parquet. start: byte offset in the image. same_as: the listed file with the same content;
 such a find is not written again."""
-TIMELINE_SCHEMA: tuple[tuple[str, str], ...] = (
-    ("time", "timestamp"), ("zone", "utf8"), ("event", "utf8"), ("path", "utf8"), ("description", "utf8"), ("state", "utf8"),
-    ("start", "int64"),
-)  # fmt: skip
-"""timeline.parquet, ascending. zone "local": the wall clock of the evidence, not UTC. start: image
-offset of the first byte behind the event, null when none."""
 FINDINGS_SCHEMA: tuple[tuple[str, str], ...] = (
     ("kind", "utf8"), ("what", "utf8"), ("found", "utf8"), ("where", "utf8"), ("room", "utf8"), ("root", "utf8"),
     ("start", "int64"), ("length", "int64"), ("via", "utf8"),

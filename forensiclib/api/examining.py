@@ -10,31 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.api.carving import carve, zones
-from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, TIMELINE_SCHEMA, CaseFolder, environment
+from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment
 from forensiclib.api.extracting import plan, run_extract
 from forensiclib.api.gallery import PICTURES, gallery
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
 from forensiclib.api.recovering import FileDigest, hash_units, run_hash
 from forensiclib.api.run import Run
-from forensiclib.api.timeline import file_events, record_events, sort_timeline
+from forensiclib.api.tabulating import TIMELINE_SCHEMA, artifact_schema
+from forensiclib.api.timeline import file_events, sort_timeline
 from forensiclib.core.batch import Batch, Column
-from forensiclib.core.declare import Extractor
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
-from forensiclib.core.record import Record
-from forensiclib.core.time import Timestamp
 from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
 from forensiclib.tables.report import write_report
 
 __all__ = ["Case", "examine"]
-
-ORIGIN: tuple[tuple[str, str], ...] = (
-    ("state", "utf8"), ("path", "utf8"), ("root", "utf8"), ("span_start", "list_int64"), ("span_length", "list_int64"),
-    ("via", "utf8"), ("layers", "utf8"), ("version", "int64"), ("local_times", "utf8"),
-)  # fmt: skip
-"""Columns behind the fields of every artifact table. local_times: names of the row's times that are a
-wall clock, not UTC."""
 
 
 @dataclass(slots=True)
@@ -161,17 +152,15 @@ class _Examination:
         run = self.run
         chosen = {e.name: e for e in run.catalog.extractors(*patterns)}
         tables: dict[str, ParquetTable] = {}
-        units = list(plan(run, self.listing, patterns, self.engine))
+        units = list(plan(run, self.listing, patterns, self.engine, columns=True))
         try:
             for name in chosen:
-                tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", _schema(chosen[name]))
+                tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", artifact_schema(chosen[name]))
             for done, result in enumerate(run.map(run_extract, units, window=8), 1):
                 self._findings(result.findings)
-                for record in result.values:
-                    self._check_times(record)
-                    tables[record.name].add(_artifact_row(chosen[record.name], record))
-                    for event in record_events(chosen[record.name], record):
-                        events.add(event)
+                for tabled in result.values:
+                    tables[tabled.name].write(tabled.rows)
+                    events.write(tabled.events)
                 run.progress("extract", done, len(units))
         finally:
             for table in tables.values():
@@ -179,13 +168,6 @@ class _Examination:
         for name, table in tables.items():
             self.case.counts[f"artifacts/{name}"] = table.count
         self.folder.audit("extracted", units=len(units), rows={n: t.count for n, t in tables.items()})
-
-    def _check_times(self, record: Record) -> None:
-        for name, value in record.values.items():
-            if isinstance(value, Timestamp) and value.ns is not None and value.int64 is None:
-                span = record.spans[0] if record.spans else None
-                what = f"{record.name}.{name}"
-                self.run.report(Finding.note(what, f"{value.iso()} (raw {value.raw}) does not fit a table", record.path, span))
 
     def _carve(self) -> None:
         with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:
@@ -310,29 +292,6 @@ def _spread(bins: list[float], start: float, length: float) -> None:
         step = min(end, i + 1) - start
         bins[i] += step
         start = i + 1 if step > 0 else end
-
-
-def _schema(extractor: Extractor) -> tuple[tuple[str, str], ...]:
-    own = {f.name for f in extractor.fields}
-    # A field of the artifact keeps its name; the origin column of that name gets a prefix.
-    return (*((f.name, f.type.column) for f in extractor.fields), *((f"origin_{n}" if n in own else n, t) for n, t in ORIGIN))
-
-
-def _artifact_row(extractor: Extractor, record: Record) -> dict[str, Any]:
-    spans = [s for s in record.spans if s.root]
-    origin = {
-        "state": record.state,
-        "path": record.path,
-        "root": spans[0].root if spans else None,
-        "span_start": [s.start for s in spans],
-        "span_length": [s.length for s in spans],
-        "via": "+".join(spans[0].via) if spans else "",
-        "layers": "/".join(record.layers),
-        "version": record.version,
-        "local_times": ",".join(n for n, v in record.values.items() if isinstance(v, Timestamp) and v.zone != "utc"),
-    }
-    own = {f.name for f in extractor.fields}
-    return dict(record.values) | {f"origin_{n}" if n in own else n: v for n, v in origin.items()}
 
 
 def _texts(name: str, values: Sequence[str]) -> Column:

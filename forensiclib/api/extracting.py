@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from forensiclib.api.match import companions, listed, pattern, sniff
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
+from forensiclib.api.tabulating import Tabulator
 from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, StoreFormat
@@ -28,6 +29,7 @@ class ExtractUnit:
 
     store        "" for extractors of Files, else the store that opens it ("regf", "evtx")
     companions   its transaction logs by suffix
+    columns      the result's values are Tabled, not Records
     """
 
     place: Place
@@ -35,10 +37,11 @@ class ExtractUnit:
     store: str
     extractors: tuple[str, ...]
     companions: tuple[tuple[str, FileRef], ...] = ()
+    columns: bool = False
 
 
 def plan(
-    run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native"
+    run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
 ) -> Iterator[ExtractUnit]:
     """The units of an extraction, in a fixed order. Patterns name extractors ("windows.*")."""
     extractors = run.catalog.extractors(*patterns)
@@ -56,11 +59,11 @@ def plan(
             by_content = contents.get(i, ())
             names = tuple(n for n, regexes in paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
             if names:
-                yield ExtractUnit(place, row.file, "", names)
+                yield ExtractUnit(place, row.file, "", names, columns=columns)
             for store in by_content:
                 if store in stores:
                     logs = companions(rows, row, stores[store].companions, index)
-                    yield ExtractUnit(place, row.file, store, by_store[store], logs)
+                    yield ExtractUnit(place, row.file, store, by_store[store], logs, columns)
 
 
 def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
@@ -70,7 +73,7 @@ def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
 
 
 def run_extract(unit: ExtractUnit) -> UnitResult:
-    """Open the unit's file and run its extractors; values of the result are Records."""
+    """Open the unit's file and run its extractors; values of the result are Records, or Tabled."""
     where = f"{unit.place.volume}:/{unit.file.path}" + (f":{unit.file.stream}" if unit.file.stream else "")
 
     def work(result: UnitResult) -> None:
@@ -115,7 +118,7 @@ class _Context:
 
         found = Found(self.stream, unit.file.path, entry, unit.file.state, sibling)
         for name in unit.extractors:
-            self._rows(self._extractor(name), found)
+            self._run(self._extractor(name), [found])
 
     def from_store(self) -> None:
         unit = self.unit
@@ -125,21 +128,25 @@ class _Context:
         opened = form.open(self.stream, logs, self.budget(unit.store))
         for name in unit.extractors:
             extractor = self._extractor(name)
-            for target in _targets(extractor, opened, self.budget(name)):
-                self._rows(extractor, target)
+            self._run(extractor, _targets(extractor, opened, self.budget(name)))
 
     def _extractor(self, name: str) -> Extractor:
         found = self.run.catalog.get(Extractor, name)
         assert isinstance(found, Extractor)
         return found
 
-    def _rows(self, extractor: Extractor, target: Any) -> None:
+    def _run(self, extractor: Extractor, targets: Iterable[Any]) -> None:
         budget = self.budget(extractor.name)
-        try:
-            for row in extractor.rows(target, budget):
-                self.result.values.append(self._record(extractor, row))
-        except EvidenceError as error:
-            budget.report(error)
+        table = Tabulator(extractor, self.result.values, self.result.findings) if self.unit.columns else None
+        take = table.add if table is not None else self.result.values.append
+        for target in targets:
+            try:
+                for row in extractor.rows(target, budget):
+                    take(self._record(extractor, row))
+            except EvidenceError as error:
+                budget.report(error)
+        if table is not None:
+            table.flush()
 
     def _record(self, extractor: Extractor, row: Row) -> Record:
         source = row.source if row.source is not None else self.stream

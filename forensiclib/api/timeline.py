@@ -1,4 +1,4 @@
-"""Events out of listings and records, sorted into one table."""
+"""Events out of listings, and all events sorted into one table."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import Extractor
-from forensiclib.core.record import Record
-from forensiclib.core.time import Timestamp
 
-__all__ = ["file_events", "record_events", "sort_timeline"]
+__all__ = ["file_events", "sort_timeline"]
 
 FILE_TIMES = ("born", "modified", "accessed", "changed", "deleted", "fn_born", "fn_modified", "fn_accessed", "fn_changed")
-LONGEST = 300
-"""Characters of a description: a line of a timeline, not the record itself."""
 
 
 def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any]]:
@@ -40,29 +35,6 @@ def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any
                 continue
             seen[name] = when
             yield base | {"time": when, "event": f"file.{name}"}
-
-
-def record_events(extractor: Extractor, record: Record) -> Iterator[dict[str, Any]]:
-    """One event for each Time field that is set."""
-    times = [f.name for f in extractor.fields if f.type.name == "time" and f.event]
-    text = "; ".join(
-        f"{f.name}={record.values[f.name]}"
-        for f in extractor.fields
-        if f.type.name in ("text", "path", "sid", "integer") and record.values[f.name] not in (None, "")
-    )
-    start = next((s.start for s in record.spans if s.root), None)
-    for name in times:
-        stamp = record.values[name]
-        if isinstance(stamp, Timestamp) and stamp.int64 is not None:
-            yield {
-                "time": stamp.int64,
-                "zone": stamp.zone,
-                "event": f"{record.name}.{name}",
-                "path": record.path,
-                "description": text[:LONGEST],
-                "state": record.state,
-                "start": start,
-            }
 
 
 def sort_timeline(unsorted: Path, target: Path) -> int:

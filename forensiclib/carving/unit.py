@@ -109,7 +109,8 @@ class _Examination:
     def __init__(self, unit: Unit, cancelled: Callable[[], bool] | None) -> None:
         self.unit, self.cancelled = unit, cancelled
         self.findings: list[Finding] = []
-        self.source = fill_bad(unit.source, lambda error: self.findings.append(Finding.of(error, room="carving")))
+        keep = self.findings.append  # not self: a cycle would hold the window until the collector comes
+        self.source = fill_bad(unit.source, lambda error: keep(Finding.of(error, room="carving")))
         self.covered = unit.start
         self.buffer = bytearray(unit.window + unit.signatures.longest)
         self.held = memoryview(b"")

@@ -13,7 +13,9 @@ from forensiclib.core.errors import MissingSupport
 __all__ = ["ParquetTable"]
 
 ROWS = 65_536
-"""Rows in memory before a row group is written."""
+"""Rows of a row group, held as columns until it is full."""
+OBJECTS = 4096
+"""Rows held as objects before they become columns."""
 
 
 class ParquetTable:
@@ -31,6 +33,7 @@ class ParquetTable:
         self._pa = pa
         self.schema = tuple(schema)
         self._rows: list[dict[str, Any]] = []
+        self._waiting: list[Any] = []
         self.count = 0
         empty = pa.record_batch(batch_of(self.schema, ()))
         # Not-null is no promise of ours, and metadata-free files are the same bytes for the same rows.
@@ -42,27 +45,35 @@ class ParquetTable:
     def add(self, row: dict[str, Any]) -> None:
         """One row; missing columns are null."""
         self._rows.append(row)
-        if len(self._rows) >= ROWS:
-            self._flush()
+        if len(self._rows) >= OBJECTS:
+            self._gather()
 
     def write(self, batch: Batch) -> None:
-        """Whole columns, no copy on the way."""
-        self._flush()
-        self._put(batch)
+        """Whole columns, no copy on the way. They wait for others until a row group is full."""
+        self._gather()
+        self._hold(batch)
 
-    def _flush(self) -> None:
+    def _gather(self) -> None:
         if self._rows:
             rows, self._rows = self._rows, []
-            self._put(batch_of(self.schema, rows))
+            self._hold(batch_of(self.schema, rows))
 
-    def _put(self, batch: Batch) -> None:
+    def _hold(self, batch: Batch) -> None:
         if batch.length:
-            table = self._pa.Table.from_batches([self._pa.record_batch(batch)]).select([n for n, _ in self.schema])
-            self._writer.write_table(table.cast(self._arrow), row_group_size=ROWS)
+            self._waiting.append(self._pa.record_batch(batch).select([n for n, _ in self.schema]).cast(self._arrow))
             self.count += batch.length
+            if sum(b.num_rows for b in self._waiting) >= ROWS:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = self._pa.Table.from_batches(self._waiting, self._arrow)
+            self._waiting = []
+            self._writer.write_table(table.combine_chunks(), row_group_size=ROWS)
 
     def close(self) -> None:
         """Write what is left and the footer."""
+        self._gather()
         self._flush()
         self._writer.close()
 

@@ -60,9 +60,7 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
             mft.geometry.record, mft.geometry.cluster, rows_bound, BYTES + BYTES_A_RECORD * mft.records,
         )  # fmt: skip
     except ValueError as error:
-        raise LimitExceeded(
-            "NTFS listing", None, f"too many rows or too long paths for {mft.records} records"
-        ) from error
+        raise LimitExceeded("NTFS listing", None, f"too many rows or too long paths for {mft.records} records") from error
     _report(mft, problems, budget)
     return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size)
 
