@@ -11,13 +11,14 @@ from typing import Any
 
 from forensiclib.api.carving import carve, zones
 from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment
-from forensiclib.api.extracting import plan, run_extract
+from forensiclib.api.extracting import plan, plan_carved, run_extract
 from forensiclib.api.gallery import PICTURES, gallery
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
 from forensiclib.api.recovering import FileDigest, hash_units, run_hash
 from forensiclib.api.run import Run
 from forensiclib.api.tabulating import TIMELINE_SCHEMA, artifact_schema
 from forensiclib.api.timeline import file_events, sort_timeline
+from forensiclib.api.units import CarvedRef
 from forensiclib.core.batch import Batch, Column
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
@@ -68,6 +69,7 @@ class _Examination:
         self.case = Case(folder.path, None)
         self.carved_pictures: list[tuple[Path, str]] = []
         self.carved_at: list[tuple[int, int]] = []
+        self.carved_new: list[tuple[OpenVolume, CarvedRef]] = []
         self.pictures: list[dict[str, Any]] = []
         self.picture_totals: dict[str, int] = {}
 
@@ -80,16 +82,16 @@ class _Examination:
             run.ledger.skipped("verification", image.size, "the caller asked for none", image.name)
         self._list()
         self._hash_and_recover()
-        with ParquetTable(folder.file("timeline.unsorted"), TIMELINE_SCHEMA) as events:
-            self._file_tables(events)
-            self._extract(extractors, events)
-        self.case.counts["timeline"] = sort_timeline(folder.file("timeline.unsorted"), folder.file("timeline.parquet"))
-        folder.file("timeline.unsorted").unlink()
         if carving:
             self._carve()
         else:
             for zone in zones(run, image, False, self.engine):
                 run.ledger.skipped("carving", zone.size, "the caller asked for none", f"volume {zone.volume.name}")
+        with ParquetTable(folder.file("timeline.unsorted"), TIMELINE_SCHEMA) as events:
+            self._file_tables(events)
+            self._extract(extractors, events)
+        self.case.counts["timeline"] = sort_timeline(folder.file("timeline.unsorted"), folder.file("timeline.parquet"))
+        folder.file("timeline.unsorted").unlink()
         self._gallery()
         self._close(extractors)
         return self.case
@@ -153,6 +155,7 @@ class _Examination:
         chosen = {e.name: e for e in run.catalog.extractors(*patterns)}
         tables: dict[str, ParquetTable] = {}
         units = list(plan(run, self.listing, patterns, self.engine, columns=True))
+        units += plan_carved(run, self.carved_new, patterns, self.engine, columns=True)
         try:
             for name in chosen:
                 tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", artifact_schema(chosen[name]))
@@ -174,6 +177,9 @@ class _Examination:
             for hit in carve(self.run, self.image, to=self.folder.carved, known=self.known, engine=self.engine):
                 find = hit.find
                 self.carved_at.append((hit.start, hit.length))
+                if not hit.same_as:
+                    volume = self.image.volume(hit.volume)
+                    self.carved_new.append((volume, CarvedRef(hit.start - volume.start, hit.length, f"$Carved/{hit.written}")))
                 if hit.written and hit.extension in PICTURES:
                     self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
                 table.add(

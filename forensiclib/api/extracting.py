@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +11,16 @@ from forensiclib.api.match import companions, listed, pattern, sniff
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.tabulating import Tabulator
-from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
+from forensiclib.api.units import CarvedRef, FileRef, Place, UnitResult, run_unit
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, StoreFormat
+from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, Signature, StoreFormat
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Record, Row
 from forensiclib.core.source import ByteSource
 
-__all__ = ["ExtractUnit", "extract", "plan", "run_extract"]
+__all__ = ["ExtractUnit", "extract", "plan", "plan_carved", "run_extract"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +33,71 @@ class ExtractUnit:
     """
 
     place: Place
-    file: FileRef
+    file: FileRef | CarvedRef
     store: str
     extractors: tuple[str, ...]
     companions: tuple[tuple[str, FileRef], ...] = ()
     columns: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the chosen extractors look for."""
+
+    by_store: Mapping[str, tuple[str, ...]]
+    stores: Mapping[str, StoreFormat]
+    signatures: Mapping[str, Sequence[Signature]]
+    paths: Sequence[tuple[str, Sequence[re.Pattern[str]]]]
+
+    @classmethod
+    def of(cls, run: Run, patterns: Sequence[str]) -> _Wanted:
+        extractors = run.catalog.extractors(*patterns)
+        files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
+        by_store = {
+            name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))
+        }
+        stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
+        signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
+        return cls(by_store, stores, signatures, [(name, [pattern(p) for p in source.patterns]) for name, source in files])
+
+
 def plan(
     run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
 ) -> Iterator[ExtractUnit]:
-    """The units of an extraction, in a fixed order. Patterns name extractors ("windows.*")."""
-    extractors = run.catalog.extractors(*patterns)
-    files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
-    by_store = {name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))}
-    stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
-    signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
-    paths = [(name, [pattern(p) for p in source.patterns]) for name, source in files]
+    """The units of an extraction from listed files, in a fixed order. Patterns name extractors ("windows.*")."""
+    wanted = _Wanted.of(run, patterns)
     for volume, table in listing:
         place = Place.of(volume, engine)
         rows = [r for r in listed(table) if r.verdict != "overwritten"]
         index = {r.file.path.casefold(): i for i, r in enumerate(rows) if r.file.state == "allocated" and not r.file.stream}
-        contents = sniff(volume, rows, signatures)
+        contents = sniff(volume, rows, wanted.signatures)
         for i, row in enumerate(rows):
             by_content = contents.get(i, ())
-            names = tuple(n for n, regexes in paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
+            names = tuple(n for n, regexes in wanted.paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
             if names:
                 yield ExtractUnit(place, row.file, "", names, columns=columns)
             for store in by_content:
-                if store in stores:
-                    logs = companions(rows, row, stores[store].companions, index)
-                    yield ExtractUnit(place, row.file, store, by_store[store], logs, columns)
+                if store in wanted.stores:
+                    logs = companions(rows, row, wanted.stores[store].companions, index)
+                    yield ExtractUnit(place, row.file, store, wanted.by_store[store], logs, columns)
+
+
+def plan_carved(
+    run: Run, finds: Sequence[tuple[OpenVolume, CarvedRef]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
+) -> Iterator[ExtractUnit]:
+    """The units of an extraction from carved files: by content alone, as they have no path."""
+    wanted = _Wanted.of(run, patterns)
+    for volume, file in finds:
+        head = volume.read_at(file.start, min(file.length, HEAD))
+        place = Place.of(volume, engine)
+        for name, signatures in wanted.signatures.items():
+            if any(s.matches(head) for s in signatures):
+                store = name if name in wanted.stores else ""
+                yield ExtractUnit(place, file, store, wanted.by_store[name] if store else (name,), (), columns)
+
+
+HEAD = 512
+"""Bytes of a carved file that signatures are looked for in."""
 
 
 def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
@@ -78,11 +112,13 @@ def run_extract(unit: ExtractUnit) -> UnitResult:
 
     def work(result: UnitResult) -> None:
         volume = unit.place.target()
-        run = volume.run
-        fs = volume.filesystem(unit.place.engine)
-        stream = unit.place.open(unit.file)
-        layers = (*volume.layers, fs.format, f"file:{unit.file.id}", *((unit.store,) if unit.store else ()))
-        context = _Context(unit, run, stream, where, layers, result)
+        file = unit.file
+        if isinstance(file, CarvedRef):
+            layers: tuple[str, ...] = (*volume.layers, f"carved:{file.start}")
+        else:
+            layers = (*volume.layers, volume.filesystem(unit.place.engine).format, f"file:{file.id}")
+        layers += (unit.store,) if unit.store else ()
+        context = _Context(unit, volume.run, unit.place.open(file), where, layers, result)
         if unit.store:
             context.from_store()
         else:
@@ -105,18 +141,20 @@ class _Context:
         return Budget(self.run.limits, self.run.cancelled, lambda f: out.append(_placed(f, self.where)), room)
 
     def from_file(self) -> None:
-        unit = self.unit
-        fs = unit.place.target().filesystem(unit.place.engine)
-        entry = fs.entry(unit.file.id, unit.file.sequence)
+        unit, file = self.unit, self.unit.file
+        if isinstance(file, CarvedRef):
+            found = Found(self.stream, file.path, None, file.state)
+        else:
+            fs = unit.place.target().filesystem(unit.place.engine)
+            folder = file.path.rpartition("/")[0]
 
-        def sibling(name: str) -> ByteSource | None:
-            parent = unit.file.path.rpartition("/")[0]
-            try:
-                return fs.get(f"{parent}/{name}" if parent else name).open()
-            except UsageError:
-                return None
+            def sibling(name: str) -> ByteSource | None:
+                try:
+                    return fs.get(f"{folder}/{name}" if folder else name).open()
+                except UsageError:
+                    return None
 
-        found = Found(self.stream, unit.file.path, entry, unit.file.state, sibling)
+            found = Found(self.stream, file.path, fs.entry(file.id, file.sequence), file.state, sibling)
         for name in unit.extractors:
             self._run(self._extractor(name), [found])
 

@@ -17,7 +17,7 @@ from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 
-__all__ = ["FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
+__all__ = ["CarvedRef", "FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,17 @@ class FileRef:
     sequence: int
     path: str
     state: State = "allocated"
+    stream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CarvedRef:
+    """A carved file: bytes of a volume that no file system names. ``start`` counts in the volume."""
+
+    start: int
+    length: int
+    path: str
+    state: State = "carved"
     stream: str = ""
 
 
@@ -67,8 +78,10 @@ class Place:
         """The volume."""
         return self.opened().volume(self.volume)
 
-    def open(self, file: FileRef) -> ByteSource:
-        """The stream that a FileRef names."""
+    def open(self, file: FileRef | CarvedRef) -> ByteSource:
+        """The stream that it names."""
+        if isinstance(file, CarvedRef):
+            return self.target().slice(file.start, file.length)
         return self.target().filesystem(self.engine).entry(file.id, file.sequence).open(file.stream)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from forensiclib.core.declare import Extractor, Field, Files, Found, Integer, Json, Text, Time
+from forensiclib.core.declare import Extractor, Field, Files, Found, Integer, Json, Signature, Text, Time
 from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
@@ -122,7 +122,10 @@ EXTRACTOR = Extractor(
     name="windows.prefetch",
     title="Programs run: count, last run times, files and volumes used (prefetch)",
     platform="Windows XP to 11",
-    source=Files("**/Prefetch/*.pf"),
+    source=Files(
+        "**/Prefetch/*.pf",
+        signatures=(Signature(b"SCCA", 4), Signature(b"MAM\x04"), Signature(b"MAM\x84")),
+    ),
     fields=(
         Field("executable", Text, "Program's file name, at most 29 characters"),
         Field("hash", Text, "Hash of the program's path, hexadecimal; also in the file's name"),
