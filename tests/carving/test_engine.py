@@ -186,7 +186,7 @@ def test_candidates_that_lead_far_to_nothing_are_bounded_in_all_and_the_bound_is
     budgets = [Budget(), Budget()]
     finds = [list(carve(data, (carver,), budget=budget, window=window)) for budget, window in zip(budgets, (WINDOW, 5000), strict=True)]
     assert [places(found) for found in finds] == [[(count * 64, 8)]] * 2
-    assert [b.findings for b in budgets][0] == [b.findings for b in budgets][1]
+    assert budgets[0].findings == budgets[1].findings
     (finding,) = budgets[0].findings
     measured = len(told) // 2
     assert 1500 < measured < 2200, "about 4 GiB"
