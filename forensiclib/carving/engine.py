@@ -10,7 +10,8 @@ file that is contiguous in unallocated space is found; fragments are not put tog
 
 The result does not depend on the size of windows and units, nor on who runs the units: the only thing
 that one unit must know of those before it is how far their owned bytes reach, and a unit that was
-examined without knowing is examined again where that matters.
+examined without knowing is examined again where that matters. One bound counts by units: the bytes that
+forged headers may waste (unit.WASTE); where it was reached is a finding.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ __all__ = ["Carved", "Outcome", "Signatures", "Unit", "examine", "owned"]
 
 CERTAIN = 0.8
 """Confidence from which a complete find owns its bytes."""
+WASTE = 4 << 30
+"""Bytes read in one unit for candidates of one carver that owned nothing in the end: on real disks a few
+hundred MiB. Forged headers that each lead far can ask for more than anybody would wait for."""
+SPARING = 256 << 10
+"""Bytes that each further candidate of that carver may read in the unit: most real files are told by fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class _Examination:
         self.buffer = bytearray(unit.window + unit.signatures.longest)
         self.held = memoryview(b"")
         self.held_at = 0
+        self.wasted = [0] * len(unit.carvers)
+        self.unmeasured: dict[int, tuple[int, int, int]] = {}
 
     def finds(self) -> Iterator[Carved]:
         """Ascending by offset. Candidates wait until no window can announce an earlier one."""
@@ -148,27 +155,46 @@ class _Examination:
                 i += 1
             if start < self.covered:
                 continue
-            found = [c for _, number in ready[first:i] if (c := self._measure(start, self.unit.carvers[number]))]
+            found = [c for _, number in ready[first:i] if (c := self._measure(start, number))]
             if found:
                 best = max(found, key=_rank)
                 self.covered = max(self.covered, owned(best))
                 yield best
 
-    def _measure(self, start: int, carver: Carver) -> Carved | None:
+    def _measure(self, start: int, number: int) -> Carved | None:
+        carver = self.unit.carvers[number]
         size = min(carver.maximum, self.unit.end - start)
-        view = CandidateView(self.source, start, size, self.held, self.held_at)
+        allowance = SPARING if self.wasted[number] > WASTE else 8 * size + WASTE
+        view = CandidateView(self.source, start, size, self.held, self.held_at, allowance)
+        carved = self._judged(view, start, carver)
+        if view.spent > allowance:
+            first, _, count = self.unmeasured.get(number, (start, start, 0))
+            self.unmeasured[number] = first, start, count + 1
+        if carved is None or owned(carved) <= start:
+            self.wasted[number] += view.spent
+        return carved
+
+    def _judged(self, view: CandidateView, start: int, carver: Carver) -> Carved | None:
         budget = Budget(self.unit.limits, self.cancelled, room=carver.name)
         try:
             find = carver.measure(view, budget)
         except LimitExceeded as error:
-            self.findings.append(_given_up(view, carver, error))
+            if view.spent <= view.allowance:
+                self.findings.append(_given_up(view, carver, error))
             return None
         except EvidenceError:
             return None  # bytes that look like a signature and are not the format: most are noise
-        if find is None or not 0 < find.length <= size:
+        if find is None or not 0 < find.length <= view.size:
             return None
         self.findings += budget.findings
         return Carved(start, find.length, carver, find)
+
+    def spared(self) -> Iterator[Finding]:
+        """Of each carver with candidates that were cut short: where, and how many."""
+        for number, (first, last, count) in sorted(self.unmeasured.items()):
+            carver, spans = self.unit.carvers[number], self.source.trace(first, 1)
+            found = f"{count} from {first} to {last} lead further than the bytes that were left to read for them"
+            yield Finding("LimitExceeded", "candidates not measured", found, "", carver.name, spans[0] if spans else None)
 
 
 def _given_up(view: ByteSource, carver: Carver, error: LimitExceeded) -> Finding:
@@ -181,7 +207,7 @@ def examine(unit: Unit, cancelled: Callable[[], bool] | None = None) -> Outcome:
     findings, and so is a candidate whose measuring crossed a limit."""
     work = _Examination(unit, cancelled)
     finds = tuple(work.finds())
-    return Outcome(finds, tuple(work.findings), work.covered)
+    return Outcome(finds, (*work.findings, *work.spared()), work.covered)
 
 
 def later(unit: Unit, start: int) -> Unit:
