@@ -146,7 +146,10 @@ class TskFileSystem(FileSystem):
         return self._in_no_file()
 
     def loose(self) -> Iterator[tuple[tuple[int, int], ...]]:
-        return self._native.loose(self._budget)
+        try:
+            yield from self._native.loose(Budget(self._budget.limits, self._budget.cancelled))
+        except EvidenceError as error:
+            self._report(Finding.of(error, "indirect blocks", self.format))
 
     def _in_no_file(self) -> tuple[tuple[int, int], ...]:
         """Without a table of free blocks: everything that no allocated content covers."""
