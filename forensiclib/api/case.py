@@ -27,12 +27,14 @@ FILES: tuple[tuple[str, str], ...] = (
 """files.parquet. recovered: the file below recovered/ that holds the content of a deleted entry.
 replaced: bytes of it that read as zero because another file owns them now."""
 CARVED_SCHEMA: tuple[tuple[str, str], ...] = (
-    ("volume", "utf8"), ("start", "int64"), ("length", "int64"), ("type", "utf8"), ("title", "utf8"), ("extension", "utf8"),
+    ("volume", "utf8"), ("start", "int64"), ("length", "int64"), ("run_start", "list_int64"), ("run_length", "list_int64"),
+    ("type", "utf8"), ("title", "utf8"), ("extension", "utf8"),
     ("confidence", "float64"), ("complete", "bool"), ("reason", "utf8"), ("md5", "utf8"), ("sha1", "utf8"), ("sha256", "utf8"),
     ("carved", "utf8"), ("same_as", "utf8"),
 )  # fmt: skip
-"""carved.parquet. start: byte offset in the image. same_as: the listed file with the same content;
-such a find is not written again."""
+"""carved.parquet. start: byte offset in the image. run_start, run_length: the image ranges of the content, in its order;
+more than one when the file system's own lists joined them. same_as: "VOLUME:/path" of the listed file with the same
+content, or "carved/..." of an earlier find with it; such a find is not written again."""
 FINDINGS_SCHEMA: tuple[tuple[str, str], ...] = (
     ("kind", "utf8"), ("what", "utf8"), ("found", "utf8"), ("where", "utf8"), ("room", "utf8"), ("root", "utf8"),
     ("start", "int64"), ("length", "int64"), ("via", "utf8"),

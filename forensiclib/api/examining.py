@@ -187,6 +187,8 @@ class _Examination:
                         "volume": hit.volume,
                         "start": hit.start,
                         "length": hit.length,
+                        "run_start": [start for start, _ in hit.runs],
+                        "run_length": [length for _, length in hit.runs],
                         "type": hit.carver.name,
                         "title": find.title or hit.carver.title,
                         "extension": hit.extension,
@@ -215,7 +217,7 @@ class _Examination:
         size = max(1, self.image.size)
         free = [0.0] * MAP
         for volume, _ in self.listing:
-            for start, length in volume.filesystem(self.engine).unallocated():
+            for start, length in volume.free(self.engine) or ():
                 _spread(free, (volume.start + start) * MAP / size, length * MAP / size)
         for volume in self.image.volumes():
             if volume.state == "slack":

@@ -113,6 +113,16 @@ class OpenVolume(Volume):
         for fs in systems.values():
             fs.close()
 
+    def free(self, engine: Engine = "native") -> tuple[tuple[int, int], ...] | None:
+        """The (start, length) ranges in no file; None, and a finding, when the file system's own table of them
+        cannot be read. Raises EvidenceError without a file system."""
+        system = self.filesystem(engine)
+        try:
+            return system.unallocated()
+        except EvidenceError as error:
+            self.run.budget(system.format, f"volume {self.name}").report(error, "free space")
+            return None
+
     def _span(self) -> Span | None:
         spans = self.trace(0, min(self.size, 512))
         return spans[0] if spans else None

@@ -140,7 +140,8 @@ def run_hash(unit: HashUnit) -> UnitResult:
         volume = unit.place.target()
         fs = volume.filesystem(unit.place.engine)
         deleted = any(f.state != "allocated" for f in unit.files)
-        free = Free(fs.unallocated() if deleted else ())
+        ranges = volume.free(unit.place.engine) if deleted else ()
+        free = Free(((0, volume.size),) if ranges is None else ranges)
         for file, name in zip(unit.files, unit.names, strict=True):
             volume.run.check()
             where = f"{volume.name}:/{file.path}" + (f":{file.stream}" if file.stream else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,10 +64,12 @@ class Run:
             self.dropped += 1
 
     def budget(self, room: str, where: str = "") -> Budget:
-        """A fresh Budget whose findings land here, with ``where`` filled in when the room gave none."""
+        """A fresh Budget whose findings land here, with ``where`` before what the room says of the place, and
+        the room's name where it left it out."""
 
         def report(finding: Finding) -> None:
-            self.report(finding if finding.where or not where else _at(finding, where))
+            place = f"{where}: {finding.where}" if where and finding.where and finding.where != where else finding.where or where
+            self.report(replace(finding, where=place, room=finding.room or room))
 
         return Budget(self.limits, self.cancelled, report, room)
 
@@ -113,7 +115,3 @@ class Run:
         from forensiclib.api.carving import carve
 
         return carve(self, image, to=to, everything=everything)
-
-
-def _at(finding: Finding, where: str) -> Finding:
-    return Finding(finding.kind, finding.what, finding.found, where, finding.room, finding.span)

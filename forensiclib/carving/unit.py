@@ -18,7 +18,7 @@ from forensiclib.core.limits import Budget, Limits
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
 
-__all__ = ["Carved", "Outcome", "Signatures", "Unit", "examine", "owned"]
+__all__ = ["Carved", "Outcome", "Signatures", "Unit", "examine", "later", "measured", "owned"]
 
 CERTAIN = 0.8
 """Confidence from which a complete find owns its bytes."""
@@ -27,6 +27,8 @@ WASTE = 4 << 30
 hundred MiB. Forged headers that each lead far can ask for more than anybody would wait for."""
 SPARING = 256 << 10
 """Bytes that each further candidate of that carver may read in the unit: most real files are told by fewer."""
+HEAD = 1 << 16
+"""Bytes in which every signature lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,12 @@ class _Examination:
                 settled = at + here - reach if at + here < last else last
                 ready = sorted(c for c in waiting if c[0] < settled)
                 waiting.difference_update(ready)
-                yield from self._accepted(ready)
+                yield from self.accepted(ready)
                 here = max(here, min(self.covered - at, stop - at))
             at = max(stop, min(self.covered, last))
 
-    def _accepted(self, ready: list[tuple[int, int]]) -> Iterator[Carved]:
+    def accepted(self, ready: list[tuple[int, int]]) -> Iterator[Carved]:
+        """The best find of each offset; ``ready`` are (offset, carver number), ascending."""
         i = 0
         while i < len(ready):
             start, first = ready[i][0], i
@@ -208,6 +211,14 @@ def examine(unit: Unit, cancelled: Callable[[], bool] | None = None) -> Outcome:
     work = _Examination(unit, cancelled)
     finds = tuple(work.finds())
     return Outcome(finds, (*work.findings, *work.spared()), work.covered)
+
+
+def measured(unit: Unit, cancelled: Callable[[], bool] | None = None) -> tuple[Carved | None, tuple[Finding, ...]]:
+    """The best find at the start of a unit and nowhere else, with what was to report. Raises Cancelled."""
+    work = _Examination(unit, cancelled)
+    head = work.source.read_at(unit.start, HEAD)
+    asked = [(unit.start, n) for n, carver in enumerate(unit.carvers) if any(s.matches(head) for s in carver.signatures)]
+    return next(work.accepted(asked), None), tuple(work.findings)
 
 
 def later(unit: Unit, start: int) -> Unit:

@@ -131,7 +131,8 @@ def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Ite
         status = "recovered" if row["complete"] else "partially recovered"
         path = row["carved"] or row["same_as"]
         merged = {**row, "size": row["length"], "state": "carved"}
-        yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, [(row["start"], row["length"])])
+        ranges = list(zip(row["run_start"], row["run_length"], strict=True))
+        yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, ranges)
 
 
 def write_case_uco(case: Path) -> Path:

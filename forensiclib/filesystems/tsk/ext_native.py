@@ -14,6 +14,7 @@ from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.filesystems.tsk.blocks import Blocks
 from forensiclib.filesystems.tsk.dirents import dirents
 from forensiclib.filesystems.tsk.ext import ExtVolume, Inode, parse_inode, try_inode
+from forensiclib.filesystems.tsk.indirect import loose_files
 from forensiclib.filesystems.tsk.journal import Copy, Journal
 from forensiclib.filesystems.tsk.named import Named, Run
 from forensiclib.filesystems.tsk.native import Facts, Native, Place, Recovered
@@ -118,9 +119,11 @@ class Ext(Native):
         total = busy = 0
         for start, length in runs:
             if start is not None:
-                count = length // self._volume.block_size
+                block, count = start // self._volume.block_size, length // self._volume.block_size
+                if not self._volume.judged(block, count):
+                    return "unknown"
                 total += count
-                busy += self.blocks.in_use(start // self._volume.block_size, count)
+                busy += self.blocks.in_use(block, count)
         return "intact" if not busy else "overwritten" if busy == total else "partly overwritten"
 
     def recovered(self, place: Place, budget: Budget) -> Iterator[Recovered]:
@@ -141,6 +144,10 @@ class Ext(Native):
                     number, parents[-1][2] or None if parents else None, path, name.encode("utf-8", "surrogateescape"), "file",
                     version.inode.size, facts,
                 )  # fmt: skip
+
+    def loose(self, budget: Budget) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Files of block maps; extents are in the inode or in blocks with their own checksums."""
+        return iter(()) if self._volume.sb.incompat & ext.INCOMPAT_EXTENTS else loose_files(self._volume, budget)
 
     def _path(self, number: int, place: Place) -> str | None:
         """The path that today's directories and the journal's give together; None without any name."""

@@ -145,6 +145,12 @@ class TskFileSystem(FileSystem):
             return tuple(free_ranges(self._native.blocks, self._source.size))
         return self._in_no_file()
 
+    def loose(self) -> Iterator[tuple[tuple[int, int], ...]]:
+        try:
+            yield from self._native.loose(Budget(self._budget.limits, self._budget.cancelled))
+        except EvidenceError as error:
+            self._report(Finding.of(error, "indirect blocks", self.format))
+
     def _in_no_file(self) -> tuple[tuple[int, int], ...]:
         """Without a table of free blocks: everything that no allocated content covers."""
         taken = sorted(
@@ -208,7 +214,10 @@ class TskFileSystem(FileSystem):
             stack.append(iter(self._list(named.addr, _path(named), named.orphan)))
 
     def _enter(self, named: Named) -> bool:
-        """A deleted name whose inode lives again leads to another directory: that one is walked under its own name."""
+        """Not a deleted name whose inode lives again: it leads to another directory, walked under its own name. Nor
+        one whose inode kept no content: there is nothing to enter, and that is no damage."""
+        if not named.live and not named.virtual and not any(attr.size for attr in named.attrs):
+            return False
         reused = not named.live and not named.orphan and named.meta is not None and named.meta.flags & META_ALLOCATED
         return not reused and self._native.facts(named, self._no_place()) is not None
 

@@ -83,6 +83,10 @@ class Native:
         """Entries beyond the directories."""
         return iter(())
 
+    def loose(self, budget: Budget) -> Iterator[tuple[tuple[int, int], ...]]:
+        """See FileSystem.loose."""
+        return iter(())
+
 
 def unix_times(named: Named) -> dict[str, Timestamp]:
     """The Sleuth Kit's four times, as UTC."""
