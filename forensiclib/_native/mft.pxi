@@ -6,6 +6,9 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.object cimport PyObject
 
+cdef extern from "pages.h":
+    void forensiclib_large_pages(void* data, size_t size) nogil
+
 cdef struct MftRecord:
     uint64_t base
     uint64_t times[4]
@@ -57,6 +60,22 @@ cdef struct MftAttribute:
     uint8_t unit
     uint16_t state
 
+# What file records say of their names, to look up those of indexes.
+cdef struct MftKnown:
+    const MftRecord* rows
+    const MftName* names
+    const uint32_t* owner
+    const unsigned char* text
+    size_t n
+    size_t named
+    size_t text_size
+    size_t mask
+    bint extended
+    size_t blind_mask
+    unsigned char* hit
+    uint32_t* by_name
+    uint32_t* by_file
+
 cdef struct MftProblem:
     uint64_t number
     uint32_t code
@@ -80,35 +99,52 @@ cdef uint32_t MFT_END = 0xFFFFFFFFU
 
 
 cdef bint mft_resize(MftGrow* grow, size_t room) noexcept with gil:
-    # Grow the bytearray behind a buffer.
+    # Grow the bytearray behind a buffer; the new bytes are not touched.
     try:
         PyByteArray_Resize(<object>grow.owner, room)
-    except MemoryError:
+    except (MemoryError, BufferError):
         return False
     grow.data, grow.room = <unsigned char*>PyByteArray_AS_STRING(<object>grow.owner), room
+    forensiclib_large_pages(grow.data, room)
+    return True
+
+
+cdef bint mft_more(MftGrow* grow, size_t room) noexcept nogil:
+    # Room for at least that many bytes; False and ``bad`` when there is none.
+    cdef size_t made = grow.room * 2 if grow.room else 4096
+    cdef unsigned char* moved
+    if grow.bad:
+        return False
+    made = max(made, room)
+    if grow.owner != NULL:
+        grow.bad = not mft_resize(grow, made)
+        return not grow.bad
+    moved = <unsigned char*>realloc(grow.data, made)
+    if moved == NULL:
+        grow.bad = True
+        return False
+    grow.data, grow.room = moved, made
+    forensiclib_large_pages(moved, made)
     return True
 
 
 cdef inline void* mft_take(MftGrow* grow, size_t n) noexcept nogil:
     # ``n`` more bytes at the end, or NULL.
-    cdef size_t room
-    cdef unsigned char* moved
-    if grow.used + n > grow.room:
-        room = grow.room * 2 if grow.room else 65536
-        while room < grow.used + n:
-            room *= 2
-        if grow.owner != NULL:
-            if not mft_resize(grow, room):
-                grow.bad = True
-                return NULL
-        else:
-            moved = <unsigned char*>realloc(grow.data, room)
-            if moved == NULL:
-                grow.bad = True
-                return NULL
-            grow.data, grow.room = moved, room
+    if grow.used + n > grow.room and not mft_more(grow, grow.used + n):
+        return NULL
     grow.used += n
     return grow.data + grow.used - n
+
+
+cdef int mft_own(MftGrow* grow, object owner, size_t used, size_t room) except -1:
+    # A buffer in the memory of a bytearray, ``used`` bytes of it filled; room for so many is taken when it is empty.
+    if type(owner) is not bytearray or used > <size_t>len(owner):
+        raise ValueError("table")
+    grow.owner, grow.used, grow.room, grow.bad = <PyObject*>owner, used, len(owner), False
+    grow.data = <unsigned char*>PyByteArray_AS_STRING(owner)
+    if room and not grow.room and not mft_resize(grow, room):
+        raise MemoryError("NTFS listing")
+    return 0
 
 
 cdef bytes mft_bytes(MftGrow* grow):
@@ -140,8 +176,18 @@ cdef size_t mft_text(MftGrow* text, const unsigned char* p, size_t units) noexce
     cdef unsigned char* out = <unsigned char*>mft_take(text, units * 3)
     cdef size_t i = 0, n = 0
     cdef uint32_t c, d
+    cdef uint64_t four
     if out == NULL:
         return 0
+    while i + 4 <= units:
+        four = mft_u64(p + 2 * i)
+        if four & <uint64_t>0xFF80FF80FF80FF80:
+            break
+        four = (four | four >> 8) & <uint64_t>0x0000FFFF0000FFFF
+        d = <uint32_t>(four | four >> 16)
+        memcpy(out + i, &d, 4)
+        i += 4
+    n = i
     while i < units:
         c = mft_u16(p + 2 * i)
         i += 1
@@ -235,7 +281,7 @@ cdef uint32_t mft_runs(MftGrow* runs, const unsigned char* p, int at, int end, i
 
 
 cdef int mft_plausible(const unsigned char* p, int at, int end, uint64_t records) noexcept nogil:
-    cdef uint64_t parent, time
+    cdef uint64_t parent, time, four
     cdef int length, i
     cdef uint16_t unit
     if at + 68 > end:
@@ -253,15 +299,51 @@ cdef int mft_plausible(const unsigned char* p, int at, int end, uint64_t records
             return 0
     if mft_u64(p + 40) >= <uint64_t>MFT_MAX or mft_u64(p + 48) >= <uint64_t>MFT_MAX or p[40] & 7:
         return 0
-    for i in range(length):
+    i = 0
+    while i + 4 <= length:  # ASCII but for controls and "/"
+        four = mft_u64(p + 66 + 2 * i)
+        if four & <uint64_t>0xFF80FF80FF80FF80 or ~(four | four >> 1) & <uint64_t>0x0020002000200020:
+            break
+        four ^= <uint64_t>0x002F002F002F002F
+        if (four - <uint64_t>0x0001000100010001) & ~four & <uint64_t>0x8000800080008000:
+            break
+        i += 4
+    for i in range(i, length):
         unit = mft_u16(p + 66 + 2 * i)
         if unit < 32 or unit == 47:
             return 0
     return 66 + 2 * length
 
 
-cdef void mft_lost_names(const unsigned char* p, int at, int end, uint64_t records, MftGrow* names, MftGrow* text, uint64_t base) noexcept nogil:
-    # Every FILE_NAME key on an 8-byte boundary; 16 bytes before ``at`` must be readable.
+cdef inline bint mft_same_sequence(uint32_t wanted, uint32_t sequence, bint in_use) noexcept nogil:
+    return wanted == 0 or wanted == sequence or (not in_use and (wanted + 1 == sequence or (wanted == 0xFFFF and sequence == 1)))
+
+
+cdef inline bint mft_same_name(const MftName* a, const unsigned char* a_text, const MftName* b, const unsigned char* b_text) noexcept nogil:
+    return a.parent == b.parent and a.length == b.length and memcmp(a_text + a.text, b_text, a.length) == 0
+
+
+cdef bint mft_told(const MftKnown* k, const MftName* name, const unsigned char* word) noexcept nogil:
+    # Whether the base record that a name of an index refers to has it itself.
+    cdef const MftRecord* row
+    cdef const MftName* other
+    cdef size_t i
+    if name.record >= k.n or k.owner[name.record] != name.record:
+        return False
+    row = k.rows + name.record
+    if row.names > k.named or row.name_first > k.named - row.names or not mft_same_sequence(name.sequence, row.sequence, row.kind & 1):
+        return False
+    for i in range(row.name_first, <size_t>row.name_first + row.names):
+        other = k.names + i
+        if other.text <= k.text_size and other.length <= k.text_size - other.text and mft_same_name(other, k.text, name, word):
+            return True
+    return False
+
+
+cdef void mft_lost_names(
+    const unsigned char* p, int at, int end, uint64_t records, MftGrow* names, MftGrow* text, const MftKnown* told, uint64_t base
+) noexcept nogil:
+    # Every FILE_NAME key on an 8-byte boundary that ``told`` does not know; 16 bytes before ``at`` must be readable.
     cdef int size, key, length, i
     cdef uint64_t reference
     cdef bint known
@@ -280,15 +362,19 @@ cdef void mft_lost_names(const unsigned char* p, int at, int end, uint64_t recor
         if row == NULL:
             return
         row.parent = mft_u64(p + at)
-        for i in range(4):
-            row.times[i] = mft_u64(p + at + 8 + 8 * i)
-        row.size = mft_u64(p + at + 48)
-        row.flags = mft_u32(p + at + 56)
         row.record = <uint32_t>(reference & MFT_REFERENCE) if known else MFT_UNKNOWN
         row.sequence = <uint16_t>(reference >> 48) if known else 0
         row.text = base + start
         row.length = <uint16_t>mft_text(text, p + at + 66, p[at + 64])
-        row.space, row.known, row.at = p[at + 65], known, 0
+        if told != NULL and known and not text.bad and mft_told(told, row, text.data + start):
+            names.used -= sizeof(MftName)
+            text.used = start
+        else:
+            for i in range(4):
+                row.times[i] = mft_u64(p + at + 8 + 8 * i)
+            row.size = mft_u64(p + at + 48)
+            row.flags = mft_u32(p + at + 56)
+            row.space, row.known, row.at = p[at + 65], known, 0
         at = (at + size + 7) & ~7
 
 
@@ -301,11 +387,6 @@ cdef struct MftOut:
     MftGrow lost
     MftGrow lost_text
     MftGrow problems
-    uint64_t base_names
-    uint64_t base_attributes
-    uint64_t base_runs
-    uint64_t base_text
-    uint64_t base_lost
     int64_t clusters
     int64_t bound
     uint64_t total
@@ -329,7 +410,7 @@ cdef void mft_name(MftOut* out, MftRecord* row, const unsigned char* p, int here
     name.size = mft_u64(p + here + 48)
     name.flags = mft_u32(p + here + 56)
     name.record, name.sequence, name.known, name.at = number, 0, 1, <uint16_t>here
-    name.text = out.base_text + start
+    name.text = start
     name.space = p[here + 65]
     name.length = <uint16_t>mft_text(&out.text, p + here + 66, length)
     if name.flags & 0x400 and not row.tag:
@@ -352,9 +433,9 @@ cdef void mft_attribute(
     if name_at + 2 * name_length > length:
         name_length = 0
     a.type, a.record, a.flags = kind, number, mft_u16(p + pos + 12)
-    a.text = out.base_text + start
+    a.text = start
     a.length = <uint16_t>mft_text(&out.text, p + pos + name_at, name_length)
-    a.run_first = out.base_runs + out.runs.used // 16
+    a.run_first = out.runs.used // 16
     a.at = pos
     if kind == 0x20:
         row.has |= 2
@@ -446,8 +527,8 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
     cdef MftRecord* made
     cdef int usable = 0, torn = -1, at, code = 0, detail = 0, end
     memset(&row, 0, sizeof(MftRecord))
-    row.name_first = <uint32_t>(out.base_names + out.names.used // sizeof(MftName))
-    row.attribute_first = <uint32_t>(out.base_attributes + out.attributes.used // sizeof(MftAttribute))
+    row.name_first = <uint32_t>(out.names.used // sizeof(MftName))
+    row.attribute_first = <uint32_t>(out.attributes.used // sizeof(MftAttribute))
     row.status = 3
     if memcmp(stored, b"FILE", 4) == 0:
         memcpy(work, stored, out.size)
@@ -470,29 +551,35 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
         end = usable if mft_u32(work + 24) > <uint32_t>usable else <int>mft_u32(work + 24)
         at = mft_chain(out, &row, work, at, end, torn, <uint32_t>number)
         if row.kind & 2:
-            mft_lost_names(work, at + 16, usable, out.total, &out.lost, &out.lost_text, out.base_lost)
-    row.names = <uint16_t>(out.base_names + out.names.used // sizeof(MftName) - row.name_first)
-    row.attributes = <uint16_t>(out.base_attributes + out.attributes.used // sizeof(MftAttribute) - row.attribute_first)
+            mft_lost_names(work, at + 16, usable, out.total, &out.lost, &out.lost_text, NULL, 0)
+    row.names = <uint16_t>(out.names.used // sizeof(MftName) - row.name_first)
+    row.attributes = <uint16_t>(out.attributes.used // sizeof(MftAttribute) - row.attribute_first)
     made = <MftRecord*>mft_take(&out.records, sizeof(MftRecord))
     if made != NULL:
         made[0] = row
 
 
 def mft_scan(
-    const unsigned char[::1] block not None, int size, uint64_t first, int64_t cluster, int64_t clusters, uint64_t total, tuple bases not None
+    const unsigned char[::1] block not None, int size, uint64_t first, int64_t cluster, int64_t clusters, uint64_t total,
+    list tables not None, uint64_t[::1] filled not None,
 ):
     """File records of ``size`` bytes each to rows: see the plain twin."""
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("record size")
     if cluster < 1 or clusters < 0:
         raise ValueError("negative geometry")
+    if len(tables) != 7 or filled.shape[0] != 7:
+        raise ValueError("tables")
     cdef MftOut out
     cdef Py_ssize_t count = block.shape[0] // size, i
     cdef const unsigned char* raw = NULL
     cdef unsigned char* scratch = NULL
+    cdef MftGrow* grow[7]
     memset(&out, 0, sizeof(MftOut))
-    out.base_names, out.base_attributes, out.base_runs, out.base_text, out.base_lost = bases
     out.clusters, out.total, out.size, out.bound = clusters, total, size, MFT_MAX // cluster
+    grow[:] = [&out.records, &out.names, &out.attributes, &out.runs, &out.text, &out.lost, &out.lost_text]
+    for i, room in enumerate((sizeof(MftRecord), 80, 96, 16, 48, 0, 0)):  # bytes a record, as a first guess
+        mft_own(grow[i], tables[i], filled[i], room * total)
     work = bytearray(65536)
     scratch = work
     if count:
@@ -501,45 +588,44 @@ def mft_scan(
         with nogil:
             for i in range(count):
                 mft_one(&out, raw + i * size, scratch, first + i)
-        return (
-            mft_bytes(&out.records), mft_bytes(&out.names), mft_bytes(&out.attributes), mft_bytes(&out.runs),
-            mft_bytes(&out.text), mft_bytes(&out.lost), mft_bytes(&out.lost_text), mft_bytes(&out.problems),
-        )
+        for i in range(7):
+            if grow[i].bad:
+                raise MemoryError("NTFS listing")
+            filled[i] = grow[i].used
+        return mft_bytes(&out.problems)
     finally:
-        free(out.records.data)
-        free(out.names.data)
-        free(out.attributes.data)
-        free(out.runs.data)
-        free(out.text.data)
-        free(out.lost.data)
-        free(out.lost_text.data)
         free(out.problems.data)
 
 
-cdef inline bint mft_same_sequence(uint32_t wanted, uint32_t sequence, bint in_use) noexcept nogil:
-    return wanted == 0 or wanted == sequence or (not in_use and (wanted + 1 == sequence or (wanted == 0xFFFF and sequence == 1)))
-
-
 def mft_owners(const unsigned char[::1] records not None):
-    """For each record the number (uint32) of its base record: see the plain twin."""
+    """The base record of each record, and the records that have another than themselves: see the plain twin."""
     cdef Py_ssize_t n = records.shape[0] // sizeof(MftRecord), i
     cdef const MftRecord* rows = NULL
     cdef const MftRecord* owner
     cdef uint64_t number
+    cdef uint32_t* slot
+    cdef MftGrow others
     if n == 0:
-        return b""
+        return b"", b""
+    memset(&others, 0, sizeof(MftGrow))
     out = bytearray(4 * n)
     cdef uint32_t* owners = <uint32_t*><unsigned char*>out
     rows = <const MftRecord*>&records[0]
-    with nogil:
-        for i in range(n):
-            owners[i] = <uint32_t>i
-            number = rows[i].base & MFT_REFERENCE
-            if rows[i].base == 0 or rows[i].status not in (1, 2) or number >= <uint64_t>n or number == <uint64_t>i:
-                continue
-            owner = rows + number
-            if owner.base or owner.status not in (1, 2) or (owner.kind ^ rows[i].kind) & 1:
-                continue
-            if mft_same_sequence(<uint32_t>(rows[i].base >> 48), owner.sequence, owner.kind & 1):
-                owners[i] = <uint32_t>number
-    return bytes(out)
+    try:
+        with nogil:
+            for i in range(n):
+                owners[i] = <uint32_t>i
+                number = rows[i].base & MFT_REFERENCE
+                if rows[i].base == 0 or rows[i].status not in (1, 2) or number >= <uint64_t>n or number == <uint64_t>i:
+                    continue
+                owner = rows + number
+                if owner.base or owner.status not in (1, 2) or (owner.kind ^ rows[i].kind) & 1:
+                    continue
+                if mft_same_sequence(<uint32_t>(rows[i].base >> 48), owner.sequence, owner.kind & 1):
+                    owners[i] = <uint32_t>number
+                    slot = <uint32_t*>mft_take(&others, 4)
+                    if slot != NULL:
+                        slot[0] = <uint32_t>i
+        return out, mft_bytes(&others)
+    finally:
+        free(others.data)

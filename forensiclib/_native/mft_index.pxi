@@ -39,7 +39,26 @@ def mft_ranges(const unsigned char[::1] attributes not None, const unsigned char
         free(out.data)
 
 
-def index_names(const unsigned char[::1] block not None, int size, uint64_t records, uint64_t base):
+cdef int mft_know(
+    MftKnown* k, const unsigned char[::1] records, const unsigned char[::1] names, const unsigned char[::1] text, const unsigned char[::1] owners
+) except -1:
+    memset(k, 0, sizeof(MftKnown))
+    k.n, k.named, k.text_size = records.shape[0] // sizeof(MftRecord), names.shape[0] // sizeof(MftName), text.shape[0]
+    if <size_t>owners.shape[0] < 4 * k.n:
+        raise ValueError("owners")
+    if k.n:
+        k.rows, k.owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
+    if k.named:
+        k.names = <const MftName*>&names[0]
+    if k.text_size:
+        k.text = &text[0]
+    return 0
+
+
+def index_names(
+    const unsigned char[::1] block not None, int size, uint64_t total, uint64_t base, const unsigned char[::1] records not None,
+    const unsigned char[::1] names not None, const unsigned char[::1] text not None, const unsigned char[::1] owners not None,
+):
     """Directory index blocks to rows of names: see the plain twin."""
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("index record size")
@@ -47,9 +66,11 @@ def index_names(const unsigned char[::1] block not None, int size, uint64_t reco
     cdef const unsigned char* raw = NULL
     cdef unsigned char* work
     cdef int usable, torn
-    cdef MftGrow names, text, problems
-    memset(&names, 0, sizeof(MftGrow))
-    memset(&text, 0, sizeof(MftGrow))
+    cdef MftKnown told
+    cdef MftGrow found, words, problems
+    mft_know(&told, records, names, text, owners)
+    memset(&found, 0, sizeof(MftGrow))
+    memset(&words, 0, sizeof(MftGrow))
     memset(&problems, 0, sizeof(MftGrow))
     scratch = bytearray(65536)
     work = scratch
@@ -69,11 +90,11 @@ def index_names(const unsigned char[::1] block not None, int size, uint64_t reco
                     continue
                 if torn >= 0:
                     mft_problem(&problems, i, 9, torn)
-                mft_lost_names(work, 40, usable, records, &names, &text, base)
-        return mft_bytes(&names), mft_bytes(&text), mft_bytes(&problems)
+                mft_lost_names(work, 40, usable, total, &found, &words, &told, base)
+        return mft_bytes(&found), mft_bytes(&words), mft_bytes(&problems)
     finally:
-        free(names.data)
-        free(text.data)
+        free(found.data)
+        free(words.data)
         free(problems.data)
 
 
@@ -102,43 +123,19 @@ cdef bint mft_same_lost(const MftName* a, const MftName* b, const unsigned char*
     )
 
 
-cdef inline bint mft_same_name(const MftName* a, const unsigned char* a_text, const MftName* b, const unsigned char* b_text) noexcept nogil:
-    return a.parent == b.parent and a.length == b.length and memcmp(a_text + a.text, b_text + b.text, a.length) == 0
-
-
-cdef struct MftKnown:
-    const MftRecord* rows
-    const MftName* names
-    const uint32_t* owner
-    const unsigned char* text
-    size_t n
-    size_t named
-    size_t mask
-    bint extended
-    size_t blind_mask
-    unsigned char* hit
-    uint32_t* by_name
-    uint32_t* by_file
-
-
 cdef bint mft_in_record(const MftKnown* k, const MftName* name, const unsigned char* text) noexcept nogil:
     # Whether the record that a stale name refers to has it, in itself or (then by hash) in an extension.
     cdef const MftRecord* row = k.rows + name.record
-    cdef uint32_t i
     cdef size_t at
     cdef const MftName* other
-    if not mft_same_sequence(name.sequence, row.sequence, row.kind & 1):
-        return False
-    if k.owner[name.record] == name.record:
-        for i in range(row.names):
-            if mft_same_name(k.names + row.name_first + i, k.text, name, text):
-                return True
-    if not k.extended:
+    if mft_told(k, name, text + name.text):
+        return True
+    if not k.extended or not mft_same_sequence(name.sequence, row.sequence, row.kind & 1):
         return False
     at = mft_hash(name.parent, <uint64_t>name.record + 1, text + name.text, name.length) & k.mask
     while k.by_file[at]:
         other = k.names + (k.by_file[at] - 1)
-        if k.owner[other.record] == name.record and mft_same_name(other, k.text, name, text):
+        if k.owner[other.record] == name.record and mft_same_name(other, k.text, name, text + name.text):
             return True
         at = (at + 1) & k.mask
     return False
@@ -147,21 +144,36 @@ cdef bint mft_in_record(const MftKnown* k, const MftName* name, const unsigned c
 cdef uint32_t mft_slot(const MftKnown* k, const MftName* name, const unsigned char* text, const MftName* found, const unsigned char* words) noexcept nogil:
     # Where in by_name a name without reference is, or would be.
     cdef size_t at = mft_hash(name.parent, 0, text + name.text, name.length) & k.blind_mask
-    while k.by_name[at] and not mft_same_name(found + (k.by_name[at] - 1), words, name, text):
+    while k.by_name[at] and not mft_same_name(found + (k.by_name[at] - 1), words, name, text + name.text):
         at = (at + 1) & k.blind_mask
     return <uint32_t>at
 
 
+cdef inline size_t mft_blink(const MftName* name, const unsigned char* text) noexcept nogil:
+    # A number of 16 bits for parent, length and end of a name, to rule most names out.
+    cdef uint64_t word = 0
+    cdef size_t n = min(<size_t>name.length, <size_t>8)
+    memcpy(&word, text + name.text + name.length - n, n)
+    return ((word ^ name.parent ^ (<uint64_t>name.length << 56)) * <uint64_t>0x9E3779B97F4A7C15) >> 48
+
+
 cdef void mft_anywhere(MftKnown* k, const MftName* found, size_t count, const unsigned char* words) noexcept nogil:
     # Names without reference into by_name; hit says for each slot whether any record has this parent and name.
-    cdef size_t i
+    cdef size_t i, mark
     cdef uint32_t at
+    cdef unsigned char marks[8192]
+    memset(marks, 0, 8192)
     for i in range(count):
         if not found[i].known:
             at = mft_slot(k, found + i, words, found, words)
             if not k.by_name[at]:
                 k.by_name[at] = <uint32_t>(i + 1)
+            mark = mft_blink(found + i, words)
+            marks[mark >> 3] |= <unsigned char>(1 << (mark & 7))
     for i in range(k.named):
+        mark = mft_blink(k.names + i, k.text)
+        if not (marks[mark >> 3] >> (mark & 7)) & 1:
+            continue
         at = mft_slot(k, k.names + i, k.text, found, words)
         if k.by_name[at]:
             k.hit[at] = 1
@@ -177,7 +189,7 @@ cdef void mft_remember(MftKnown* k, uint32_t* table) noexcept nogil:
         at = mft_hash(name.parent, <uint64_t>k.owner[name.record] + 1, k.text + name.text, name.length) & k.mask
         while table[at]:
             other = k.names + (table[at] - 1)
-            if mft_same_name(other, k.text, name, k.text) and k.owner[other.record] == k.owner[name.record]:
+            if mft_same_name(other, k.text, name, k.text + name.text) and k.owner[other.record] == k.owner[name.record]:
                 break
             at = (at + 1) & k.mask
         if not table[at]:
@@ -224,19 +236,10 @@ def mft_lost(
     cdef bint sound = True
     cdef MftGrow out
     memset(&out, 0, sizeof(MftGrow))
-    memset(&k, 0, sizeof(MftKnown))
-    k.n, k.named = records.shape[0] // sizeof(MftRecord), names.shape[0] // sizeof(MftName)
-    if <size_t>owners.shape[0] < 4 * k.n:
-        raise ValueError("owners")
+    mft_know(&k, records, names, text, owners)
     if count == 0:
         return b""
     found = <const MftName*>&lost[0]
-    if k.n:
-        k.rows, k.owner = <const MftRecord*>&records[0], <const uint32_t*>&owners[0]
-    if k.named:
-        k.names = <const MftName*>&names[0]
-    if end:
-        k.text = &text[0]
     if lost_end:
         words = &lost_text[0]
     with nogil:
@@ -251,7 +254,7 @@ def mft_lost(
             sound = sound and (not found[i].known or found[i].record < k.n)
     if not sound:
         raise ValueError("offsets")
-    while size < 2 * (k.named + count):
+    while size < 2 * (count + (k.named if k.extended else 0)):
         size *= 2
     while small < 4 * blind:
         small *= 2

@@ -187,7 +187,7 @@ cdef void mft_emit(MftList* l, const MftStream* s, uint32_t ordinal) noexcept no
     mft_offset(l, L_RUN_LENGTH, 8)
     mft_put32(l, L_ORDINAL, ordinal)
     mft_put8(l, L_STREAM_KIND, s.code)
-    mft_append(&l.columns[L_STREAM_FLAGS], &s.flags, 2)
+    mft_put16(l, L_STREAM_FLAGS, s.flags)
     mft_put8(l, L_UNIT, s.unit)
     mft_put8(l, L_RESIDENT, s.resident)
     mft_put64(l, L_VALID, s.valid)
@@ -224,6 +224,8 @@ cdef void mft_line(MftList* l, const MftLine* line, const MftStream* stream, uin
     # One row.
     cdef const MftName* name = line.name
     cdef const uint64_t* times
+    if l.count >= l.room and not mft_widen(l, l.room + l.room // 2 + 64):
+        return
     mft_put64(l, L_ID, line.id)
     mft_put32(l, L_SEQUENCE, line.sequence)
     mft_put64(l, L_PARENT, <uint64_t>line.parent)
@@ -396,8 +398,22 @@ cdef bint mft_rows(MftList* l, const MftName* lost, size_t count, const unsigned
     return True
 
 
-cdef void mft_free(MftList* l) noexcept:
+cdef bint mft_begin(MftList* l, size_t stale) noexcept nogil:
+    # Empty columns, with room for about the rows to come.
     cdef int c
+    cdef size_t rows = min(l.named + l.named // 16 + stale, l.max_rows) + 64
+    if not (
+        mft_widen(l, rows) and mft_more(&l.columns[L_PATH], min(96 * rows, l.max_bytes)) and mft_more(&l.columns[L_NAME], l.text_size + 64)
+        and mft_more(&l.columns[L_RUN_START], 16 * rows) and mft_more(&l.columns[L_RUN_LENGTH], 16 * rows)
+    ):
+        return False
+    for c in range(L_COLUMNS):
+        if mft_listed(c):
+            (<int64_t*>l.beside[c].data)[0] = 0
+    return True
+
+
+cdef void mft_free(MftList* l) noexcept:
     free(l.first_extension)
     free(l.next_extension)
     free(l.places)
@@ -411,8 +427,6 @@ cdef void mft_free(MftList* l) noexcept:
     free(l.streams.data)
     free(l.ranges.data)
     free(l.problems.data)
-    for c in range(L_COLUMNS):
-        free(l.beside[c].data)
 
 
 cdef bint mft_short(MftList* l) noexcept nogil:
@@ -428,16 +442,10 @@ cdef bint mft_short(MftList* l) noexcept nogil:
 
 
 cdef bint mft_sound(MftList* l, const MftName* lost, size_t count, size_t lost_size) noexcept nogil:
-    # Every offset into the text buffers is inside them; every owner and record number is a row.
+    # Every owner is a row, every stale name inside its text; names and attributes of records are looked at when used.
     cdef size_t i
     for i in range(l.n):
         if l.owners[i] >= l.n:
-            return False
-    for i in range(l.named):
-        if l.names[i].text > l.text_size or l.names[i].length > l.text_size - l.names[i].text:
-            return False
-    for i in range(l.many):
-        if l.attributes[i].text > l.text_size or l.attributes[i].length > l.text_size - l.attributes[i].text or l.attributes[i].record >= l.n:
             return False
     for i in range(count):
         if lost[i].text > lost_size or lost[i].length > lost_size - lost[i].text:
@@ -459,7 +467,7 @@ def mft_listing(
     cdef uint32_t owner
     cdef bint fits = True
     cdef int c
-    owned = [bytearray() for _ in range(L_COLUMNS)]
+    owned, beside = [bytearray() for _ in range(L_COLUMNS)], [bytearray() for _ in range(L_COLUMNS)]
     memset(&l, 0, sizeof(MftList))
     l.max_rows, l.max_bytes = max_rows, max_bytes
     l.n, l.named, l.many = records.shape[0] // sizeof(MftRecord), names.shape[0] // sizeof(MftName), attributes.shape[0] // sizeof(MftAttribute)
@@ -485,12 +493,15 @@ def mft_listing(
     if not mft_sound(&l, stale, count, lost_text.shape[0]):
         raise ValueError("offsets")
     for c in range(L_COLUMNS):
-        l.columns[c].owner = <PyObject*>owned[c]
+        l.width[c] = mft_width(c)
+        mft_own(&l.columns[c], owned[c], 0, 0)
+        mft_own(&l.beside[c], beside[c], 0, 0)
     try:
         l.first_extension, l.next_extension = <uint32_t*>calloc(l.n + 1, 4), <uint32_t*>calloc(l.n + 1, 4)
         l.places = <MftPlace*>calloc(l.n + 1, sizeof(MftPlace))
         if l.first_extension == NULL or l.next_extension == NULL or l.places == NULL:
             raise MemoryError("NTFS listing")
+        forensiclib_large_pages(l.places, l.n * sizeof(MftPlace))
         with nogil:
             memset(l.first_extension, 0xFF, 4 * l.n)
             memset(l.next_extension, 0xFF, 4 * l.n)
@@ -499,21 +510,21 @@ def mft_listing(
                 if owner != l.n - 1 - i:
                     l.next_extension[l.n - 1 - i] = l.first_extension[owner]
                     l.first_extension[owner] = <uint32_t>(l.n - 1 - i)
-            for c in range(L_COLUMNS):
-                if c in (L_PATH, L_STREAM, L_RUN_START, L_RUN_LENGTH, L_NAME, L_DOS_NAME, L_OBJECT_ID):
-                    mft_offset(&l, c, 1)
             mft_append(&l.paths, MFT_ORPHANS, 12)
-            fits = mft_rows(&l, stale, count, stale_text)
+            if mft_begin(&l, count):
+                fits = mft_rows(&l, stale, count, stale_text)
         if mft_short(&l):
             raise MemoryError("NTFS listing")
+        if l.unsound:
+            raise ValueError("offsets")
         if not fits:
             raise ValueError("listing")
-        return l.count, mft_columns(&l, owned), mft_bytes(&l.problems)
+        return l.count, mft_columns(&l, owned, beside), mft_bytes(&l.problems)
     finally:
         mft_free(&l)
 
 
-cdef dict mft_columns(MftList* l, list owned):
+cdef dict mft_columns(MftList* l, list owned, list beside):
     cdef int c
     out = {}
     for c, name in enumerate((
@@ -522,7 +533,10 @@ cdef dict mft_columns(MftList* l, list owned):
         "fn_modified", "fn_accessed", "fn_changed", "fn_born", "dos_name", "namespace", "parent_sequence", "record_flags", "usn",
         "security", "reparse", "object_id",
     )):
-        timed = L_MODIFIED <= c <= L_BORN or L_FN_MODIFIED <= c <= L_FN_BORN
-        PyByteArray_Resize(owned[c], l.columns[c].used)
-        out[name] = (owned[c], b"" if timed and not l.nulls[c] else mft_bytes(&l.beside[c]))
+        PyByteArray_Resize(owned[c], l.columns[c].used if mft_listed(c) else l.count * l.width[c])
+        if mft_listed(c):
+            PyByteArray_Resize(beside[c], 8 * (l.count + 1))
+        else:
+            PyByteArray_Resize(beside[c], (l.count + 7) // 8 if l.nulls[c] else 0)
+        out[name] = (owned[c], beside[c])
     return out

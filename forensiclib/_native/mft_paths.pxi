@@ -81,24 +81,58 @@ cdef struct MftList:
     MftGrow columns[37]
     MftGrow beside[37]
     uint64_t nulls[37]
+    size_t width[37]
+    size_t room
+    bint unsound
 
 
+cdef inline bint mft_listed(int column) noexcept nogil:
+    # Columns of texts and lists: offsets beside the values.
+    return column in (L_PATH, L_STREAM, L_RUN_START, L_RUN_LENGTH, L_NAME, L_DOS_NAME, L_OBJECT_ID)
+
+
+cdef inline bint mft_timed(int column) noexcept nogil:
+    # Columns of times: a bit a row beside the values.
+    return L_MODIFIED <= column <= L_BORN or L_FN_MODIFIED <= column <= L_FN_BORN
+
+
+cdef size_t mft_width(int column) noexcept nogil:
+    # Bytes of one value; of one element for texts and lists.
+    if column in (L_RUN_START, L_RUN_LENGTH, L_ID, L_PARENT, L_SIZE, L_ALLOCATED, L_VALID, L_USN) or mft_timed(column):
+        return 8
+    if column in (L_SEQUENCE, L_LINKS, L_FLAGS, L_ORDINAL, L_PARENT_SEQUENCE, L_RECORD_FLAGS, L_SECURITY, L_REPARSE):
+        return 4
+    return 2 if column == L_STREAM_FLAGS else 1
+
+
+cdef bint mft_widen(MftList* l, size_t rows) noexcept nogil:
+    # Room for so many rows in all columns; False when there is none.
+    cdef int c
+    for c in range(L_COLUMNS):
+        if mft_listed(c):
+            if not mft_more(&l.beside[c], 8 * (rows + 1)):
+                return False
+        elif not mft_more(&l.columns[c], rows * l.width[c]) or (mft_timed(c) and not mft_more(&l.beside[c], rows // 8 + 1)):
+            return False
+    l.room = rows
+    return True
+
+
+# Values of the row that is being made: mft_widen has made the room.
 cdef inline void mft_put64(MftList* l, int column, uint64_t value) noexcept nogil:
-    cdef uint64_t* p = <uint64_t*>mft_take(&l.columns[column], 8)
-    if p != NULL:
-        p[0] = value
+    (<uint64_t*>l.columns[column].data)[l.count] = value
 
 
 cdef inline void mft_put32(MftList* l, int column, uint32_t value) noexcept nogil:
-    cdef uint32_t* p = <uint32_t*>mft_take(&l.columns[column], 4)
-    if p != NULL:
-        p[0] = value
+    (<uint32_t*>l.columns[column].data)[l.count] = value
+
+
+cdef inline void mft_put16(MftList* l, int column, uint16_t value) noexcept nogil:
+    (<uint16_t*>l.columns[column].data)[l.count] = value
 
 
 cdef inline void mft_put8(MftList* l, int column, unsigned char value) noexcept nogil:
-    cdef unsigned char* p = <unsigned char*>mft_take(&l.columns[column], 1)
-    if p != NULL:
-        p[0] = value
+    l.columns[column].data[l.count] = value
 
 
 cdef inline void mft_append(MftGrow* grow, const void* data, size_t n) noexcept nogil:
@@ -110,9 +144,8 @@ cdef inline void mft_append(MftGrow* grow, const void* data, size_t n) noexcept 
 
 
 cdef inline void mft_offset(MftList* l, int column, size_t width) noexcept nogil:
-    cdef int64_t* p = <int64_t*>mft_take(&l.beside[column], 8)
-    if p != NULL:
-        p[0] = l.columns[column].used // width
+    # Where the row's values end.
+    (<int64_t*>l.beside[column].data)[l.count + 1] = l.columns[column].used // width
 
 
 cdef inline void mft_put_text(MftList* l, int column, const void* data, size_t n) noexcept nogil:
@@ -122,42 +155,30 @@ cdef inline void mft_put_text(MftList* l, int column, const void* data, size_t n
 
 cdef inline void mft_put_time(MftList* l, int column, uint64_t value) noexcept nogil:
     # FILETIME to ns and a validity bit; 0 and what int64 cannot hold are null.
-    cdef bint good = False
-    cdef int64_t ns = 0
-    cdef unsigned char* bit
-    if value and value < <uint64_t>MFT_MAX * 2 - 1:
-        ns = <int64_t>value - MFT_EPOCH
-        good = -MFT_TICKS <= ns <= MFT_TICKS
-        if good:
-            ns *= 100
-        else:
-            ns = 0
-    mft_put64(l, column, <uint64_t>ns)
+    cdef bint good = value - <uint64_t>(MFT_EPOCH - MFT_TICKS) <= <uint64_t>(2 * MFT_TICKS)
+    cdef unsigned char* bits = l.beside[column].data + (l.count >> 3)
+    mft_put64(l, column, (value - <uint64_t>MFT_EPOCH) * 100 if good else 0)
     if (l.count & 7) == 0:
-        bit = <unsigned char*>mft_take(&l.beside[column], 1)
-        if bit == NULL:
-            return
-        bit[0] = 0
-    if l.beside[column].bad:
-        return
-    if good:
-        l.beside[column].data[l.count >> 3] |= <unsigned char>(1 << (l.count & 7))
-    else:
-        l.nulls[column] += 1
+        bits[0] = 0
+    bits[0] |= <unsigned char>(good << (l.count & 7))
+    l.nulls[column] += not good
 
 
 cdef const MftName** mft_names_of(MftList* l, uint32_t number, size_t* count) noexcept nogil:
     # Names of a file: the base record's, then its extensions'.
     cdef uint32_t at = number
-    cdef uint32_t i
+    cdef size_t k, end
     cdef const MftName** slot
     l.name_list.used = 0
     while True:
-        for i in range(l.rows[at].names):
-            if <size_t>l.rows[at].name_first + i < l.named:
-                slot = <const MftName**>mft_take(&l.name_list, sizeof(void*))
-                if slot != NULL:
-                    slot[0] = l.names + l.rows[at].name_first + i
+        end = min(<size_t>l.rows[at].name_first + l.rows[at].names, l.named)
+        for k in range(l.rows[at].name_first, end):
+            if l.names[k].text > l.text_size or l.names[k].length > l.text_size - l.names[k].text:
+                l.unsound = True
+                continue
+            slot = <const MftName**>mft_take(&l.name_list, sizeof(void*))
+            if slot != NULL:
+                slot[0] = l.names + k
         at = l.first_extension[number] if at == number else l.next_extension[at]
         if at == MFT_UNKNOWN:
             break
@@ -166,16 +187,20 @@ cdef const MftName** mft_names_of(MftList* l, uint32_t number, size_t* count) no
 
 
 cdef const MftAttribute** mft_attributes_of(MftList* l, uint32_t number, size_t* count) noexcept nogil:
+    # Attributes of a file, in the same order.
     cdef uint32_t at = number
-    cdef uint32_t i
+    cdef size_t k, end
     cdef const MftAttribute** slot
     l.attribute_list.used = 0
     while True:
-        for i in range(l.rows[at].attributes):
-            if <size_t>l.rows[at].attribute_first + i < l.many:
-                slot = <const MftAttribute**>mft_take(&l.attribute_list, sizeof(void*))
-                if slot != NULL:
-                    slot[0] = l.attributes + l.rows[at].attribute_first + i
+        end = min(<size_t>l.rows[at].attribute_first + l.rows[at].attributes, l.many)
+        for k in range(l.rows[at].attribute_first, end):
+            if l.attributes[k].text > l.text_size or l.attributes[k].length > l.text_size - l.attributes[k].text or l.attributes[k].record >= l.n:
+                l.unsound = True
+                continue
+            slot = <const MftAttribute**>mft_take(&l.attribute_list, sizeof(void*))
+            if slot != NULL:
+                slot[0] = l.attributes + k
         at = l.first_extension[number] if at == number else l.next_extension[at]
         if at == MFT_UNKNOWN:
             break
@@ -205,13 +230,26 @@ cdef int64_t mft_resolve(MftList* l, uint64_t reference) noexcept nogil:
     return <int64_t>number if mft_same_sequence(<uint32_t>(reference >> 48), row.sequence, row.kind & 1) else -1
 
 
+cdef inline uint64_t mft_zeros(uint64_t v) noexcept nogil:
+    # Not 0 when one of the eight bytes is.
+    return (v - <uint64_t>0x0101010101010101) & ~v & <uint64_t>0x8080808080808080
+
+
 cdef size_t mft_part(MftGrow* out, const unsigned char* p, size_t n) noexcept nogil:
     # A name as a part of a path: "/" and NUL become U+FFFD.
-    cdef size_t i, made = 0
+    cdef size_t i = 0, made
+    cdef uint64_t word
     cdef unsigned char* to = <unsigned char*>mft_take(out, 3 * n)
     if to == NULL:
         return 0
-    for i in range(n):
+    while i + 8 <= n:
+        memcpy(&word, p + i, 8)
+        if mft_zeros(word) or mft_zeros(word ^ <uint64_t>0x2F2F2F2F2F2F2F2F):
+            break
+        memcpy(to + i, &word, 8)
+        i += 8
+    made = i
+    for i in range(i, n):
         if p[i] == 47 or p[i] == 0:
             to[made], to[made + 1], to[made + 2] = 0xEF, 0xBF, 0xBD
             made += 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from array import array
+from collections.abc import Callable
 
 __all__ = [
     "MFT_ATTRIBUTE", "MFT_NAME", "MFT_PROBLEM", "MFT_PROBLEMS", "MFT_RECORD", "mft_owners", "mft_scan",
@@ -95,6 +97,10 @@ def _runs(data: bytes | bytearray, at: int, end: int, vcns: int, clusters: int, 
     return out, seen == vcns
 
 
+Told = Callable[[int, int, bytes], bool]
+"""Whether the file that a reference means has a name: (reference, parent reference, UTF-8)."""
+
+
 def plausible_name(data: bytes | bytearray, at: int, end: int, records: int) -> int:
     """The length of the FILE_NAME at ``at``, or 0 when these bytes are not one."""
     if at + 68 > end:
@@ -113,9 +119,11 @@ def plausible_name(data: bytes | bytearray, at: int, end: int, records: int) -> 
     return 66 + 2 * int(length)
 
 
-def lost_names(data: bytes | bytearray, at: int, end: int, records: int, names: bytearray, text: bytearray, base: int) -> None:
+def lost_names(
+    data: bytes | bytearray, at: int, end: int, records: int, names: bytearray, text: bytearray, told: Told | None = None, base: int = 0
+) -> None:
     """Every FILE_NAME key on an 8-byte boundary of [at, end), with the reference of the index entry
-    in front of it where that is whole."""
+    in front of it where that is whole; without those that the base record referred to has itself, as ``told``."""
     at = (at + 7) & ~7
     while at + 68 <= end:
         size = plausible_name(data, at, end, records)
@@ -126,12 +134,14 @@ def lost_names(data: bytes | bytearray, at: int, end: int, records: int, names: 
         known = key == size and length >= 16 + size and length & 7 == 0 and reference >> 48 and reference & REFERENCE < records
         parent, born, modified, changed, accessed, _allocated, real, flags, _reparse, _length, space = _FN.unpack_from(data, at)
         name = bytes(data[at + 66 : at + size]).decode("utf-16-le", "replace").encode()
+        at = (at + size + 7) & ~7
+        if known and told is not None and told(reference, parent, name):
+            continue
         names += MFT_NAME.pack(
             parent, born, modified, changed, accessed, real, base + len(text), flags, reference & REFERENCE if known else UNKNOWN,
             reference >> 48 if known else 0, len(name), space, 1 if known else 0, 0,
         )  # fmt: skip
         text += name
-        at = (at + size + 7) & ~7
 
 
 def mft_scan(
@@ -141,29 +151,36 @@ def mft_scan(
     cluster: int,
     clusters: int,
     total: int,
-    bases: tuple[int, int, int, int, int],
-) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]:
+    tables: list[bytearray],
+    filled: array[int],
+) -> bytes:
     """File records of ``size`` bytes each, the first being number ``first`` of ``total``, to rows.
 
     cluster, clusters   bytes of a cluster, clusters of the volume
-    bases               rows of names, rows of attributes, runs, bytes of text and of lost text that earlier blocks gave
-    Returns (records, names, attributes, runs, text, lost names, their text, problems): MFT_RECORD,
-    MFT_NAME, MFT_ATTRIBUTE rows, int64 pairs (cluster or -1, clusters), UTF-8, and MFT_PROBLEM rows. Lost names are
-    candidates: directory entries behind the names, in index roots and record slack, the live ones among them.
+    tables, filled      records, names, attributes, runs, text, lost names, their text: MFT_RECORD, MFT_NAME, MFT_ATTRIBUTE
+                        rows, int64 pairs (cluster or -1, clusters), UTF-8, MFT_NAME rows and UTF-8. Each is appended to
+                        behind its ``filled`` (type code Q) bytes, which is set anew; bytes behind that mean nothing
+    Returns MFT_PROBLEM rows. Lost names are candidates: directory entries behind the names, in index roots and record
+    slack, the live ones among them.
     """
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("record size")
     if cluster < 1 or clusters < 0 or first < 0:
         raise ValueError("negative geometry")
     bound = MAX_VALUE // cluster
-    base_names, base_attributes, base_runs, base_text, base_lost = bases
-    records, names, attributes, runs, text = bytearray(), bytearray(), bytearray(), bytearray(), bytearray()
-    lost, lost_text, problems = bytearray(), bytearray(), bytearray()
+    if len(tables) != 7 or len(filled) != 7:
+        raise ValueError("tables")
+    for table, used in zip(tables, filled, strict=True):
+        if used > len(table):
+            raise ValueError("table")
+        del table[used:]
+    records, names, attributes, runs, text, lost, lost_text = tables
+    problems = bytearray()
     work = bytearray(block)
     for index in range(len(work) // size):
         number, at = first + index, index * size
-        name_first = base_names + len(names) // MFT_NAME.size
-        attribute_first = base_attributes + len(attributes) // MFT_ATTRIBUTE.size
+        name_first = len(names) // MFT_NAME.size
+        attribute_first = len(attributes) // MFT_ATTRIBUTE.size
         times, usn, flags, security, tag, has, object_id = (0, 0, 0, 0), 0, 0, 0, 0, 0, bytes(16)
         signature, status, code, detail = bytes(work[at : at + 4]), 3, 0, 0
         base = sequence = links = kind = 0
@@ -227,7 +244,7 @@ def mft_scan(
                         parent, *fn_times, _, real, fn_flags, fn_tag, _, space = _FN.unpack_from(work, here)
                         name = bytes(work[here + 66 : here + 66 + 2 * length_]).decode("utf-16-le", "replace").encode()
                         names += MFT_NAME.pack(
-                            parent, *fn_times, real, base_text + len(text), fn_flags, number & UNKNOWN, 0, len(name), space, 1, here - at
+                            parent, *fn_times, real, len(text), fn_flags, number & UNKNOWN, 0, len(name), space, 1, here - at
                         )
                         text += name
                         if fn_flags & 0x400 and not tag:
@@ -237,7 +254,7 @@ def mft_scan(
                 elif not (kind_ == 0x50 and plain):
                     name = bytes(work[pos + name_at : pos + name_at + 2 * name_length]).decode("utf-16-le", "replace").encode()
                     start = after = real = valid = unit = state = count = 0
-                    run_first = base_runs + len(runs) // 16
+                    run_first = len(runs) // 16
                     where = pos - at
                     if kind_ == 0x20:
                         has |= 2
@@ -267,21 +284,22 @@ def mft_scan(
                         if state:
                             problems += MFT_PROBLEM.pack(number, 6, pos - at)
                     attributes += MFT_ATTRIBUTE.pack(
-                        base_text + len(text), start, after, real, valid, run_first, number & UNKNOWN, kind_, count, where,
+                        len(text), start, after, real, valid, run_first, number & UNKNOWN, kind_, count, where,
                         len(name), attribute_flags, 0 if plain else 1, unit, state,
                     )  # fmt: skip
                     text += name
                 pos = stop
             if kind & 2:
-                lost_names(work, (behind or pos) + 16, at + usable, total, lost, lost_text, base_lost)
+                lost_names(work, (behind or pos) + 16, at + usable, total, lost, lost_text)
         records += MFT_RECORD.pack(
             base, *times, usn, flags, security, tag, sequence, links, kind, status, has, object_id,
             name_first, attribute_first,
-            base_names + len(names) // MFT_NAME.size - name_first,
-            base_attributes + len(attributes) // MFT_ATTRIBUTE.size - attribute_first,
+            len(names) // MFT_NAME.size - name_first,
+            len(attributes) // MFT_ATTRIBUTE.size - attribute_first,
             fixups, 0, 0,
         )  # fmt: skip
-    return tuple(map(bytes, (records, names, attributes, runs, text, lost, lost_text, problems)))  # type: ignore[return-value]
+    filled[:] = array("Q", map(len, tables))
+    return bytes(problems)
 
 
 def same_sequence(wanted: int, sequence: int, in_use: int) -> bool:
@@ -289,9 +307,10 @@ def same_sequence(wanted: int, sequence: int, in_use: int) -> bool:
     return wanted in (0, sequence) or (not in_use and (wanted + 1 == sequence or (wanted == 0xFFFF and sequence == 1)))
 
 
-def mft_owners(records: bytes | bytearray | memoryview) -> bytes:
+def mft_owners(records: bytes | bytearray | memoryview) -> tuple[bytes, bytes]:
     """For each record the number (uint32) of the base record that it belongs to: itself, unless it is an
-    extension whose base is there, in the same state, with the sequence number that it names."""
+    extension whose base is there, in the same state, with the sequence number that it names. And the numbers
+    (uint32, ascending) of these extensions."""
     rows = list(MFT_RECORD.iter_unpack(records))
     out = list(range(len(rows)))
     for i, row in enumerate(rows):
@@ -305,4 +324,5 @@ def mft_owners(records: bytes | bytearray | memoryview) -> bytes:
         if owner[0] or owner[12] not in (1, 2) or (owner[11] ^ kind) & 1 or not same_sequence(base >> 48, owner[9], owner[11] & 1):
             continue
         out[i] = number
-    return struct.pack(f"<{len(out)}I", *out)
+    others = [i for i, base in enumerate(out) if i != base]
+    return struct.pack(f"<{len(out)}I", *out), struct.pack(f"<{len(others)}I", *others)

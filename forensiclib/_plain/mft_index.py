@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import struct
 
-from forensiclib._plain.mft import MFT_ATTRIBUTE, MFT_NAME, MFT_PROBLEM, MFT_RECORD, _fix, lost_names, same_sequence
+from forensiclib._plain.mft import MFT_ATTRIBUTE, MFT_NAME, MFT_PROBLEM, MFT_RECORD, REFERENCE, Told, _fix, lost_names, same_sequence
 
 __all__ = ["index_names", "mft_lost", "mft_ranges", "mft_verdicts"]
 
@@ -25,12 +25,25 @@ def mft_ranges(attributes: bytes | bytearray | memoryview, runs: bytes | bytearr
     return bytes(out)
 
 
-def index_names(block: bytes | bytearray | memoryview, size: int, records: int, base: int) -> tuple[bytes, bytes, bytes]:
+def index_names(
+    block: bytes | bytearray | memoryview,
+    size: int,
+    total: int,
+    base: int,
+    records: bytes | bytearray | memoryview,
+    names: bytes | bytearray | memoryview,
+    text: bytes | bytearray | memoryview,
+    owners: bytes | bytearray | memoryview,
+) -> tuple[bytes, bytes, bytes]:
     """Directory index blocks of ``size`` bytes each to MFT_NAME rows, their text (offsets from ``base``) and
-    MFT_PROBLEM rows (block number in this buffer). Live and stale entries alike: see mft_lost."""
+    MFT_PROBLEM rows (block number in this buffer). Names that the base record has itself are left out: see mft_lost
+    for the rest."""
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("index record size")
-    names, text, problems = bytearray(), bytearray(), bytearray()
+    if len(owners) < len(records) // MFT_RECORD.size * 4:
+        raise ValueError("owners")
+    told = _told(records, names, text, owners)
+    found, words, problems = bytearray(), bytearray(), bytearray()
     work = bytearray(block)
     for index in range(len(work) // size):
         at = index * size
@@ -44,8 +57,27 @@ def index_names(block: bytes | bytearray | memoryview, size: int, records: int, 
             continue
         if torn >= 0:
             problems += MFT_PROBLEM.pack(index, 9, torn)
-        lost_names(work, at + 40, at + usable, records, names, text, base)
-    return bytes(names), bytes(text), bytes(problems)
+        lost_names(work, at + 40, at + usable, total, found, words, told, base)
+    return bytes(found), bytes(words), bytes(problems)
+
+
+def _told(
+    records: bytes | bytearray | memoryview,
+    names: bytes | bytearray | memoryview,
+    text: bytes | bytearray | memoryview,
+    owners: bytes | bytearray | memoryview,
+) -> Told:
+    rows, named = list(MFT_RECORD.iter_unpack(records)), list(MFT_NAME.iter_unpack(names))
+    owner = struct.unpack_from(f"<{len(rows)}I", owners)
+
+    def told(reference: int, parent: int, word: bytes) -> bool:
+        number, sequence = reference & REFERENCE, reference >> 48
+        if number >= len(rows) or owner[number] != number or not same_sequence(sequence, rows[number][9], rows[number][11] & 1):
+            return False
+        first, count = rows[number][15], rows[number][17]
+        return any(n[0] == parent and text[n[6] : n[6] + n[10]] == word for n in named[first : first + count])
+
+    return told
 
 
 def mft_lost(

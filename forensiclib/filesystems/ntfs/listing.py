@@ -27,7 +27,7 @@ UNKNOWN_ID = REFERENCE
 ENUMS = {"kind": KINDS, "state": STATES, "verdict": VERDICTS, "stream_kind": STREAM_KINDS}
 TYPES = {"Q": "uint64", "q": "int64", "I": "uint32", "H": "uint16", "B": "uint8", "t": "utf8", "l": "list_int64", "T": "timestamp"}
 NAMES = {"security": "security_id", "reparse": "reparse_tag"}
-BLOCK = 2 << 20
+BLOCK = 1 << 20
 _HAS_LIST = bytes(bits >> 1 & 1 for bits in range(256))
 BYTES, BYTES_A_RECORD = 256 << 20, 1024
 """Paths and run lists may take this much, and this much more a record; real volumes need a fifth of the latter."""
@@ -43,20 +43,18 @@ class Listing:
 
 def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
     """Read everything once. ``bitmap`` is $Bitmap's content, None when it cannot be read (no verdicts then)."""
-    parts = _scan(mft, budget)
-    records, names, attributes, runs, text, lost, lost_text = parts
-    owners = kernels.mft_owners(records)
-    extensions = _extensions(owners)
-    _check_lists(mft, extensions, records, budget)
-    more, more_text = _index_names(mft, attributes, runs, len(lost_text), budget)
-    lost, lost_text = lost + more, lost_text + more_text
-    lost = kernels.mft_lost(records, names, text, owners, lost, lost_text)
+    records, names, attributes, runs, text, lost_here, lost_text = _scan(mft, budget)
+    owners, extensions = kernels.mft_owners(records)
+    _check_lists(mft, owners, extensions, records, budget)
+    more = _Names(mft, budget, (records, names, text, owners), lost_here, lost_text)
+    _index_names(mft, attributes, runs, more, budget)
+    lost = kernels.mft_lost(records, names, text, owners, more.names, more.text)
     verdicts = kernels.mft_verdicts(records, attributes, runs, owners, bitmap) if bitmap is not None else bytes([4]) * mft.records
     extents = array("q", [v for pair in mft.extents for v in pair]).tobytes()
     rows_bound = min(budget.limits.items, 64 + 64 * mft.records)
     try:
         count, columns, problems = kernels.mft_listing(
-            records, names, attributes, runs, text, owners, verdicts, lost, lost_text, extents,
+            records, names, attributes, runs, text, owners, verdicts, lost, more.text, extents,
             mft.geometry.record, mft.geometry.cluster, rows_bound, BYTES + BYTES_A_RECORD * mft.records,
         )  # fmt: skip
     except ValueError as error:
@@ -65,31 +63,22 @@ def listing(mft: Mft, bitmap: bytes | None, budget: Budget) -> Listing:
     return Listing(_batch(count, columns), count - len(lost) // kernels.MFT_NAME.size)
 
 
-def _scan(mft: Mft, budget: Budget) -> list[bytes]:
-    """All blocks of the table through the kernel; its outputs joined, problems reported."""
+def _scan(mft: Mft, budget: Budget) -> list[bytearray]:
+    """All blocks of the table through the kernel: its tables; problems are reported."""
     geometry, source = mft.geometry, mft.source
     step = BLOCK // geometry.record * geometry.record
-    parts: list[list[bytes]] = [[] for _ in range(7)]
-    sizes = [0] * 7
-    buffer = bytearray(min(step, source.size))
+    tables, filled = [bytearray() for _ in range(7)], array("Q", bytes(56))
+    buffer = memoryview(bytearray(min(step, source.size)))
     for at in range(0, source.size, step):
-        block = memoryview(buffer)[: source.read_into(at, memoryview(buffer)[: source.size - at])]
+        block = buffer[: source.read_into(at, buffer[: source.size - at])]
         budget.item(len(block) // geometry.record)
-        bases = (
-            sizes[1] // kernels.MFT_NAME.size,
-            sizes[2] // kernels.MFT_ATTRIBUTE.size,
-            sizes[3] // 16,
-            sizes[4],
-            sizes[6],
+        problems = kernels.mft_scan(
+            block, geometry.record, at // geometry.record, geometry.cluster, geometry.clusters, mft.records, tables, filled
         )
-        *made, problems = kernels.mft_scan(
-            block, geometry.record, at // geometry.record, geometry.cluster, geometry.clusters, mft.records, bases
-        )
-        for n, part in enumerate(made):
-            parts[n].append(part)
-            sizes[n] += len(part)
         _report(mft, problems, budget)
-    return [b"".join(part) for part in parts]
+    for table, used in zip(tables, filled, strict=True):
+        del table[used:]
+    return tables
 
 
 def _report(mft: Mft, problems: bytes, budget: Budget, where: str = "file record") -> None:
@@ -100,26 +89,17 @@ def _report(mft: Mft, problems: bytes, budget: Budget, where: str = "file record
         budget.report(Finding(kind, f"NTFS {what}", f"{where} {number}, {detail}", "$MFT", budget.room, spans[0] if spans else None))
 
 
-def _extensions(owners: bytes) -> dict[int, list[int]]:
-    """Base record to extension records, ascending."""
-    numbers = memoryview(owners).cast("I") if owners else memoryview(array("I"))
-    if array("I", range(len(numbers))).tobytes() == owners:
-        return {}
-    out: dict[int, list[int]] = {}
-    for number, base in enumerate(numbers):
-        if base != number:
-            out.setdefault(base, []).append(number)
-    return out
-
-
-def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, budget: Budget) -> None:
+def _check_lists(mft: Mft, owners: bytes, extensions: bytes, records: bytearray, budget: Budget) -> None:
     """Attribute lists against the extension records that name this base: what is missing is a finding."""
+    bases, named = memoryview(owners).cast("I"), dict[int, set[int]]()
+    for extension in memoryview(extensions).cast("I").tolist():
+        named.setdefault(bases[extension], set()).add(extension)
     for number in _with_list(records):
         budget.item()
         record = mft.record(number)
         if record.base:
             continue
-        there = set(extensions.get(number, ()))
+        there = named.get(number, set())
         missing = sorted({r & REFERENCE for r in mft.listed(record)} - there)
         if missing:
             spans = mft.source.trace(number * mft.geometry.record, mft.geometry.record)
@@ -129,7 +109,7 @@ def _check_lists(mft: Mft, extensions: dict[int, list[int]], records: bytes, bud
             )
 
 
-def _with_list(records: bytes) -> Iterator[int]:
+def _with_list(records: bytearray) -> Iterator[int]:
     """Numbers of records with an attribute list, by the byte of flags in each row."""
     has = records[67 :: kernels.MFT_RECORD.size].translate(_HAS_LIST)
     number = has.find(1)
@@ -138,14 +118,13 @@ def _with_list(records: bytes) -> Iterator[int]:
         number = has.find(1, number + 1)
 
 
-def _index_names(mft: Mft, attributes: bytes, runs: bytes, base: int, budget: Budget) -> tuple[bytes, bytes]:
+def _index_names(mft: Mft, attributes: bytearray, runs: bytearray, out: _Names, budget: Budget) -> None:
     """Names in the index blocks of all directories, live or deleted, read in disk order."""
     geometry, volume = mft.geometry, fill_bad(mft.volume, lambda error: budget.report(error, "$I30"))
     ranges: dict[int, list[tuple[int, int]]] = {}
     for row, start, length in struct.iter_unpack("<qqq", kernels.mft_ranges(attributes, runs, 0xA0, geometry.cluster)):
         ranges.setdefault(row, []).append((start, length))
     left, seen = mft.volume.size, set()
-    out = _Names(mft, budget, base)
     for pieces in sorted(ranges.values()):
         key = tuple(pieces)
         size = sum(length for _, length in pieces)
@@ -161,23 +140,24 @@ def _index_names(mft: Mft, attributes: bytes, runs: bytes, base: int, budget: Bu
             out.add(volume, start, min(length, max(0, volume.size - start)))
         out.end()
     out.flush()
-    return bytes(out.names), bytes(out.text)
 
 
 class _Names:
-    """Collects index blocks in one buffer and parses it whenever it is full."""
+    """Collects index blocks in one buffer and parses it whenever it is full; names behind those of file records."""
 
-    def __init__(self, mft: Mft, budget: Budget, base: int) -> None:
-        self.mft, self.budget, self.base, self.size = mft, budget, base, mft.geometry.index
-        self.buffer, self.used = bytearray(BLOCK // self.size * self.size + self.size), 0
-        self.names, self.text = bytearray(), bytearray()
+    def __init__(
+        self, mft: Mft, budget: Budget, known: tuple[bytearray, bytearray, bytearray, bytes], names: bytearray, text: bytearray
+    ) -> None:
+        self.mft, self.budget, self.known, self.size = mft, budget, known, mft.geometry.index
+        self.buffer, self.used = memoryview(bytearray(BLOCK // self.size * self.size + self.size)), 0
+        self.names, self.text = names, text
 
     def add(self, volume: ByteSource, start: int, length: int) -> None:
         """Bytes of the volume behind those already there."""
         while length:
             self.budget.check()
             take = min(length, len(self.buffer) - self.used)
-            volume.read_into(start, memoryview(self.buffer)[self.used : self.used + take])
+            volume.read_into(start, self.buffer[self.used : self.used + take])
             start, length, self.used = start + take, length - take, self.used + take
             if self.used == len(self.buffer):
                 self.flush()
@@ -189,7 +169,7 @@ class _Names:
     def flush(self) -> None:
         """Parse what is there."""
         found, text, problems = kernels.index_names(
-            memoryview(self.buffer)[: self.used - self.used % self.size], self.size, self.mft.records, self.base + len(self.text)
+            self.buffer[: self.used - self.used % self.size], self.size, self.mft.records, len(self.text), *self.known
         )
         self.used = 0
         self.names += found

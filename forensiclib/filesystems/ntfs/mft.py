@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,10 @@ def _fixed(raw: bytes) -> bytes:
 
 def parse_record(raw: bytes, number: int, geometry: Geometry) -> FileRecord:
     """One record out of its bytes, by the same kernel that reads the whole table."""
-    record, names, attributes, runs, text, *_ = kernels.mft_scan(raw, geometry.record, 0, geometry.cluster, geometry.clusters, 0, (0,) * 5)
+    tables = [bytearray() for _ in range(7)]
+    filled = array("Q", bytes(56))
+    kernels.mft_scan(raw, geometry.record, 0, geometry.cluster, geometry.clusters, 0, tables, filled)
+    record, names, attributes, runs, text = [bytes(table[:used]) for table, used in zip(tables, filled, strict=True)][:5]
     row = kernels.MFT_RECORD.unpack(record)
     fixed = _fixed(raw) if row[12] in (1, 2) else raw
     pairs = memoryview(runs).cast("q").tolist() if runs else []
