@@ -112,22 +112,27 @@ def _file(
     return {**graph.id("file", *key), "@type": "uco-observable:File", "uco-core:hasFacet": facets}
 
 
+# By name: a time column would need a time-zone library of the reader.
+_LISTED = "volume, path, stream, id, sequence, state, verdict, size, md5, sha1, sha256, run_start, run_length"
+_CARVED = "start, length, complete, carved, same_as, md5, sha1, sha256"
+
+
 def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    def rows(name: str, what: str) -> Iterator[dict[str, Any]]:
+    def rows(name: str, columns: str, rest: str) -> Iterator[dict[str, Any]]:
         path = case / name
         if path.exists():
-            cursor = db.execute(f"select * from read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') {what}")
+            cursor = db.execute(f"select {columns} from read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') {rest}")
             names = [d[0] for d in cursor.description]
             while batch := cursor.fetchmany(1000):
                 yield from (dict(zip(names, row, strict=True)) for row in batch)
 
-    for row in rows("files.parquet", "where recovered <> ''"):
+    for row in rows("files.parquet", _LISTED, "where recovered <> ''"):
         path = f"{row['volume']}:/{row['path']}" + (f":{row['stream']}" if row["stream"] else "")
         base = starts.get(row["volume"], 0)
         ranges = [(base + s, n) for s, n in zip(row["run_start"], row["run_length"], strict=True) if s >= 0]
         key = ("listed", path, row["id"], row["sequence"])
         yield _file(graph, key, row, path, STATUS.get(row["verdict"], "unknown"), ranges)
-    for row in rows("carved.parquet", "order by start, length"):
+    for row in rows("carved.parquet", _CARVED, "order by start, length"):
         status = "recovered" if row["complete"] else "partially recovered"
         path = row["carved"] or row["same_as"]
         merged = {**row, "size": row["length"], "state": "carved"}
