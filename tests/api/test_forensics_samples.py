@@ -164,6 +164,15 @@ def test_what_is_called_intact_is_an_original(examined) -> None:
             assert content((case / "recovered" / r["recovered"]).read_bytes()) in originals, r["path"]
 
 
+def test_every_deleted_file_has_its_name(examined) -> None:
+    kind, _image, case, originals = examined
+    if kind in NOT_FOR_TSK:
+        pytest.skip("nothing was deleted from a file system that is read")
+    listed = {r["path"] for r in rows(case, "files", "path", "state") if r["state"] != "allocated"}
+    nameless = {"pic2/d-debian.ppm", "pic2/d-debian.xcf"} if kind == "vfat" else set()  # in the second cluster of their directory
+    assert {name for name in originals.values() if name.partition("/")[0].endswith("2")} - listed == nameless
+
+
 def test_what_is_carved_for_certain_is_an_original_and_written_once(examined) -> None:
     _kind, image, case, originals = examined
     seen = {r["sha256"]: r["path"] for r in rows(case, "files", "path", "sha256") if r["sha256"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_lists_of_the_driver(tmp_path: Path, kind: str) -> None:
     if kind == "ext2":
         assert all(data in found for data in wanted)
     assert not [data[:20] for data in found if data not in wanted], "no content but that of deleted files"
+
+
+@pytest.mark.drivers
+def test_files_of_a_deleted_directory_are_listed(tmp_path: Path) -> None:
+    """Some kernels wipe names at deletion: a name is the right one or none."""
+    need("mke2fs")
+    image = tmp_path / "ext2.img"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    run("mke2fs", "-q", "-t", "ext2", image)
+    with mounted(image, tmp_path / "mnt") as root:
+        for folder in ("gone/deep", "stays"):
+            (root / folder).mkdir(parents=True)
+            for name in SIZES:
+                (root / folder / name).write_bytes(blob(name, 5000))
+        wanted = {(root / "gone/deep" / name).stat().st_ino: name for name in SIZES}
+    with mounted(image, tmp_path / "mnt") as root:
+        shutil.rmtree(root / "gone")
+    budget = Budget()
+    fs = open_tsk(FileSource(image), budget, "ext")
+    lost = {e.id: e for e in fs.walk() if e.state == "orphan"}
+    assert wanted.keys() <= lost.keys()
+    assert all(lost[n].path.endswith((f"deep/{name}", f"$OrphanFiles/OrphanFile-{n}")) for n, name in wanted.items())
+    assert all(fs.entry(n).path == lost[n].path for n in lost)
+    assert {e.verdict for e in lost.values()} == {"unknown"}
+    assert not budget.findings, "a directory that kept no content is no damage"
 
 
 def test_extents_have_no_such_lists(tmp_path: Path) -> None:

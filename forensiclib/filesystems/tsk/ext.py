@@ -22,6 +22,9 @@ __all__ = ["ExtVolume", "Inode", "superblock"]
 BLOCK_UNINIT = 0x2
 POINTERS_DIRECT, POINTERS_LEVELS = 12, 3
 MAX_EXTENT_DEPTH = 5
+FIRST_INODE = 11
+"""The first one that is not reserved, where the superblock does not say ("Special inodes")."""
+INODES_AT_ONCE = 4096
 ORPHAN_LINK = 1 << 28
 """The field of the deletion time links the inodes of the orphan list, by number, while a file is still open: a
 value this small (before July 1978) is no time."""
@@ -111,6 +114,7 @@ class ExtVolume:
             raise Unsupported("ext superblock", None, "meta_bg or bigalloc")
         if not 8 <= sb.blocks_per_group <= self.block_size * 8 or sb.first_data_block > 1:
             raise Corrupt("ext superblock", None, f"{sb.blocks_per_group} blocks a group")
+        self.first_inode = int(sb.first_inode) if sb.revision else FIRST_INODE
         self.groups = -(-(self.block_count - sb.first_data_block) // sb.blocks_per_group)
         self._desc = sb.desc_size if wide and sb.desc_size >= 64 else 32
         length = budget.allocate("ext group descriptors", self.groups * self._desc)
@@ -206,6 +210,23 @@ class ExtVolume:
         if len(raw) < self.inode_size:
             raise Truncated("ext inode", None, f"inode {number}")
         return parse_inode(number, raw)
+
+    def dead_inodes(self) -> Iterator[int]:
+        """Numbers of the inodes that have a type and no name any more; a table that cannot be read is reported."""
+        per, size = int(self.sb.inodes_per_group), self.inode_size
+        for group in range(self.groups):
+            at = self.group(group)["inode_table"] * self.block_size
+            for first in range(0, per, INODES_AT_ONCE):
+                try:
+                    raw = self.source.read_at(at + first * size, min(INODES_AT_ONCE, per - first) * size)
+                except EvidenceError as error:
+                    self._budget.report(error, "inode table")
+                    continue
+                for inside in range(len(raw) // size):
+                    mode, links = raw[inside * size : inside * size + 2], raw[inside * size + 26 : inside * size + 28]
+                    number = group * per + first + inside + 1
+                    if links == b"\0\0" and mode != b"\0\0" and number >= self.first_inode:
+                        yield number
 
     def block(self, number: int) -> bytes:
         """A block as it stands now."""

@@ -83,6 +83,10 @@ class Native:
         """Entries beyond the directories."""
         return iter(())
 
+    def lost(self) -> Iterator[int]:
+        """Inodes that hold the facts of a deleted file, ascending; whether a name leads to them is not asked."""
+        return iter(())
+
     def loose(self, budget: Budget) -> Iterator[tuple[tuple[int, int], ...]]:
         """See FileSystem.loose."""
         return iter(())

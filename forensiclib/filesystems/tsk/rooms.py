@@ -124,6 +124,7 @@ GAPS: dict[str, tuple[str, ...]] = {
         "content in the inode (inline_data) longer than 60 bytes",
         "extended attributes; fast-commit blocks of the journal; journals on another device",
         "deleted files whose inode is in no journal: names only; without extents, content by indirect blocks that are left",
+        "without a journal, orphans are named by first blocks of deleted directories: an inode used twice may bear its older name",
         "sparse files by indirect blocks; such whose first twelve blocks do not lie before the others",
     ),
     "ntfs": ("the place of resident content",),
