@@ -521,8 +521,8 @@ cdef bint mft_zero(const unsigned char* p, int n) noexcept nogil:
     return p[0] == 0 and memcmp(p, p + 1, n - 1) == 0
 
 
-cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work, uint64_t number) noexcept nogil:
-    # One file record; ``work`` is a scratch copy.
+cdef void mft_one(MftOut* out, unsigned char* work, uint64_t number) noexcept nogil:
+    # One file record; its update sequence is undone in place.
     cdef MftRecord row
     cdef MftRecord* made
     cdef int usable = 0, torn = -1, at, code = 0, detail = 0, end
@@ -530,8 +530,7 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
     row.name_first = <uint32_t>(out.names.used // sizeof(MftName))
     row.attribute_first = <uint32_t>(out.attributes.used // sizeof(MftAttribute))
     row.status = 3
-    if memcmp(stored, b"FILE", 4) == 0:
-        memcpy(work, stored, out.size)
+    if memcmp(work, b"FILE", 4) == 0:
         usable = mft_fix(work, out.size, &torn)
         row.fixups, row.sequence, row.links = mft_u16(work + 4), mft_u16(work + 16), mft_u16(work + 18)
         at, row.kind, row.base = mft_u16(work + 20), mft_u16(work + 22), mft_u64(work + 32)
@@ -541,10 +540,10 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
             row.status = 1
             if torn >= 0:
                 row.status, row.has, code, detail = 2, 4, 4, torn
-    elif mft_zero(stored, out.size):
+    elif mft_zero(work, out.size):
         row.status = 0
     else:
-        code = 1 if memcmp(stored, b"BAAD", 4) == 0 else 2
+        code = 1 if memcmp(work, b"BAAD", 4) == 0 else 2
     if code:
         mft_problem(&out.problems, number, code, detail)
     if row.status == 1 or row.status == 2:
@@ -560,7 +559,7 @@ cdef void mft_one(MftOut* out, const unsigned char* stored, unsigned char* work,
 
 
 def mft_scan(
-    const unsigned char[::1] block not None, int size, uint64_t first, int64_t cluster, int64_t clusters, uint64_t total,
+    unsigned char[::1] block not None, int size, uint64_t first, int64_t cluster, int64_t clusters, uint64_t total,
     list tables not None, uint64_t[::1] filled not None,
 ):
     """File records of ``size`` bytes each to rows: see the plain twin."""
@@ -572,22 +571,19 @@ def mft_scan(
         raise ValueError("tables")
     cdef MftOut out
     cdef Py_ssize_t count = block.shape[0] // size, i
-    cdef const unsigned char* raw = NULL
-    cdef unsigned char* scratch = NULL
+    cdef unsigned char* raw = NULL
     cdef MftGrow* grow[7]
     memset(&out, 0, sizeof(MftOut))
     out.clusters, out.total, out.size, out.bound = clusters, total, size, MFT_MAX // cluster
     grow[:] = [&out.records, &out.names, &out.attributes, &out.runs, &out.text, &out.lost, &out.lost_text]
     for i, room in enumerate((sizeof(MftRecord), 80, 96, 16, 48, 0, 0)):  # bytes a record, as a first guess
         mft_own(grow[i], tables[i], filled[i], room * total)
-    work = bytearray(65536)
-    scratch = work
     if count:
         raw = &block[0]
     try:
         with nogil:
             for i in range(count):
-                mft_one(&out, raw + i * size, scratch, first + i)
+                mft_one(&out, raw + i * size, first + i)
         for i in range(7):
             if grow[i].bad:
                 raise MemoryError("NTFS listing")

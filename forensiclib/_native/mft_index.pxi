@@ -56,15 +56,14 @@ cdef int mft_know(
 
 
 def index_names(
-    const unsigned char[::1] block not None, int size, uint64_t total, uint64_t base, const unsigned char[::1] records not None,
+    unsigned char[::1] block not None, int size, uint64_t total, uint64_t base, const unsigned char[::1] records not None,
     const unsigned char[::1] names not None, const unsigned char[::1] text not None, const unsigned char[::1] owners not None,
 ):
     """Directory index blocks to rows of names: see the plain twin."""
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("index record size")
     cdef Py_ssize_t count = block.shape[0] // size, i
-    cdef const unsigned char* raw = NULL
-    cdef unsigned char* work
+    cdef unsigned char* work = NULL
     cdef int usable, torn
     cdef MftKnown told
     cdef MftGrow found, words, problems
@@ -72,18 +71,14 @@ def index_names(
     memset(&found, 0, sizeof(MftGrow))
     memset(&words, 0, sizeof(MftGrow))
     memset(&problems, 0, sizeof(MftGrow))
-    scratch = bytearray(65536)
-    work = scratch
-    if count:
-        raw = &block[0]
     try:
         with nogil:
             for i in range(count):
-                if memcmp(raw + i * size, b"INDX", 4):
-                    if not mft_zero(raw + i * size, size):
+                work = &block[i * size]
+                if memcmp(work, b"INDX", 4):
+                    if not mft_zero(work, size):
                         mft_problem(&problems, i, 8, 0)
                     continue
-                memcpy(work, raw + i * size, size)
                 usable = mft_fix(work, size, &torn)
                 if not usable:
                     mft_problem(&problems, i, 8, 0)

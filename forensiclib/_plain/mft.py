@@ -145,7 +145,7 @@ def lost_names(
 
 
 def mft_scan(
-    block: bytes | bytearray | memoryview,
+    block: bytearray | memoryview,
     size: int,
     first: int,
     cluster: int,
@@ -156,6 +156,7 @@ def mft_scan(
 ) -> bytes:
     """File records of ``size`` bytes each, the first being number ``first`` of ``total``, to rows.
 
+    block               writable: the update sequences are undone in it
     cluster, clusters   bytes of a cluster, clusters of the volume
     tables, filled      records, names, attributes, runs, text, lost names, their text: MFT_RECORD, MFT_NAME, MFT_ATTRIBUTE
                         rows, int64 pairs (cluster or -1, clusters), UTF-8, MFT_NAME rows and UTF-8. Each is appended to
@@ -298,6 +299,7 @@ def mft_scan(
             len(attributes) // MFT_ATTRIBUTE.size - attribute_first,
             fixups, 0, 0,
         )  # fmt: skip
+    block[:] = work
     filled[:] = array("Q", map(len, tables))
     return bytes(problems)
 

@@ -26,7 +26,7 @@ def mft_ranges(attributes: bytes | bytearray | memoryview, runs: bytes | bytearr
 
 
 def index_names(
-    block: bytes | bytearray | memoryview,
+    block: bytearray | memoryview,
     size: int,
     total: int,
     base: int,
@@ -36,7 +36,7 @@ def index_names(
     owners: bytes | bytearray | memoryview,
 ) -> tuple[bytes, bytes, bytes]:
     """Directory index blocks of ``size`` bytes each to MFT_NAME rows, their text (offsets from ``base``) and
-    MFT_PROBLEM rows (block number in this buffer). Names that the base record has itself are left out: see mft_lost
+    MFT_PROBLEM rows (block number in this buffer). The update sequences are undone in ``block``. Names that the base record has itself are left out: see mft_lost
     for the rest."""
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("index record size")
@@ -58,6 +58,7 @@ def index_names(
         if torn >= 0:
             problems += MFT_PROBLEM.pack(index, 9, torn)
         lost_names(work, at + 40, at + usable, total, found, words, told, base)
+    block[:] = work
     return bytes(found), bytes(words), bytes(problems)
 
 

@@ -6,6 +6,7 @@ import lzma
 import os
 import random
 import struct
+from array import array
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,27 @@ def mft_of(volume: bytes) -> tuple[int, bytes]:
     return at, volume[at:end]
 
 
+def scan(module: object, blocks: list[bytes], first: int = 0, cluster: int = CLUSTER, total: int = 9) -> list[object]:
+    """Blocks of records through mft_scan, one after the other: tables, problems and the blocks as they are then."""
+    tables, filled, problems, after = [bytearray() for _ in range(7)], array("Q", bytes(56)), b"", b""
+    for data in blocks:
+        block = bytearray(data)
+        problems += module.mft_scan(block, 1024, first, cluster, 4096, total, tables, filled)  # type: ignore[attr-defined]
+        first, after = first + len(block) // 1024, after + bytes(block)
+    return [*(bytes(t[:n]) for t, n in zip(tables, filled, strict=True)), problems, after]
+
+
 def whole(module: object, table: bytes, indexes: bytes, bitmap: bytes, extents: bytes, limit: int = 1 << 30) -> list[object]:
     """Every kernel, one after the other, as a listing does."""
-    total, clusters = len(table) // 1024, 4096
+    total = len(table) // 1024
     half = total // 2 * 1024
-    first = module.mft_scan(table[:half], 1024, 0, CLUSTER, clusters, total, (0, 0, 0, 0, 0))  # type: ignore[attr-defined]
-    bases = (len(first[1]) // 72, len(first[2]) // 72, len(first[3]) // 16, len(first[4]), len(first[6]))
-    second = module.mft_scan(table[half:], 1024, half // 1024, CLUSTER, clusters, total, bases)  # type: ignore[attr-defined]
-    records, names, attributes, runs, text, lost, lost_text, problems = (a + b for a, b in zip(first, second, strict=True))
-    owners = module.mft_owners(records)  # type: ignore[attr-defined]
-    more, more_text, more_problems = module.index_names(indexes, 4096, total, len(lost_text))  # type: ignore[attr-defined]
+    scanned = scan(module, [table[:half], table[half:]], total=total)
+    records, names, attributes, runs, text, lost, lost_text = scanned[:7]
+    assert isinstance(lost, bytes) and isinstance(lost_text, bytes)
+    owners, extensions = module.mft_owners(records)  # type: ignore[attr-defined]
+    block = bytearray(indexes)
+    known = (records, names, text, owners)
+    more, more_text, more_problems = module.index_names(block, 4096, total, len(lost_text), *known)  # type: ignore[attr-defined]
     stale = module.mft_lost(records, names, text, owners, lost + more, lost_text + more_text)  # type: ignore[attr-defined]
     verdicts = module.mft_verdicts(records, attributes, runs, owners, bitmap)  # type: ignore[attr-defined]
     ranges = module.mft_ranges(attributes, runs, 0xA0, CLUSTER)  # type: ignore[attr-defined]
@@ -53,7 +65,7 @@ def whole(module: object, table: bytes, indexes: bytes, bitmap: bytes, extents: 
         )
     except ValueError as error:
         listing = str(error)
-    return [first, second, owners, more, more_text, more_problems, stale, verdicts, ranges, problems, listing]
+    return [*scanned, owners, extensions, bytes(block), more, more_text, more_problems, stale, verdicts, ranges, listing]
 
 
 def index_blocks(volume: bytes) -> bytes:
@@ -117,8 +129,9 @@ def test_shuffled_and_aliased_records(volume: bytes) -> None:
 def test_random_bytes(data: bytes) -> None:
     seeded = b"FILE" + data[4:] if len(data) > 4 else data
     for block in (data, seeded):
-        assert native.mft_scan(block, 1024, 0, 4096, 1000, 9, (0,) * 5) == plain.mft_scan(block, 1024, 0, 4096, 1000, 9, (0,) * 5)
-        assert native.index_names(block, 4096, 100, 3) == plain.index_names(block, 4096, 100, 3)
+        assert scan(native, [block]) == scan(plain, [block])
+        known = (b"",) * 4
+        assert native.index_names(bytearray(block), 4096, 100, 3, *known) == plain.index_names(bytearray(block), 4096, 100, 3, *known)
 
 
 @settings(max_examples=200, deadline=None)
@@ -136,10 +149,10 @@ def test_names_of_any_utf_16(units: list[int]) -> None:
     )  # fmt: skip
     for sector in (512, 1024):
         struct.pack_into("<H", record, sector - 2, 1)
-    made = native.mft_scan(bytes(record), 1024, 0, 4096, 1000, 9, (0,) * 5)
-    assert made == plain.mft_scan(bytes(record), 1024, 0, 4096, 1000, 9, (0,) * 5)
+    made = scan(native, [bytes(record)])
+    assert made == scan(plain, [bytes(record)])
     if len(attribute) < 400:
-        assert made[4].decode() == name.decode("utf-16-le", "replace")
+        assert isinstance(made[4], bytes) and made[4].decode() == name.decode("utf-16-le", "replace")
 
 
 @given(st.binary(max_size=200), st.integers(0, 1700))

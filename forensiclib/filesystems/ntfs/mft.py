@@ -56,26 +56,12 @@ class FileRecord:
     names: tuple[tuple[tuple[Any, ...], bytes], ...]
 
 
-def _fixed(raw: bytes) -> bytes:
-    """The record with its update sequence undone; sectors that do not match stay as they are."""
-    data = bytearray(raw)
-    offset, count = int.from_bytes(raw[4:6], "little"), int.from_bytes(raw[6:8], "little")
-    if offset + 2 * count <= min(len(raw), 510):
-        for sector in range(min(count - 1, len(raw) // 512)):
-            end = (sector + 1) * 512
-            if data[end - 2 : end] == raw[offset : offset + 2]:
-                data[end - 2 : end] = raw[offset + 2 + 2 * sector : offset + 4 + 2 * sector]
-    return bytes(data)
-
-
 def parse_record(raw: bytes, number: int, geometry: Geometry) -> FileRecord:
     """One record out of its bytes, by the same kernel that reads the whole table."""
-    tables = [bytearray() for _ in range(7)]
-    filled = array("Q", bytes(56))
-    kernels.mft_scan(raw, geometry.record, 0, geometry.cluster, geometry.clusters, 0, tables, filled)
+    tables, filled, fixed = [bytearray() for _ in range(7)], array("Q", bytes(56)), bytearray(raw)
+    kernels.mft_scan(fixed, geometry.record, 0, geometry.cluster, geometry.clusters, 0, tables, filled)
     record, names, attributes, runs, text = [bytes(table[:used]) for table, used in zip(tables, filled, strict=True)][:5]
     row = kernels.MFT_RECORD.unpack(record)
-    fixed = _fixed(raw) if row[12] in (1, 2) else raw
     pairs = memoryview(runs).cast("q").tolist() if runs else []
     found = []
     for a in kernels.MFT_ATTRIBUTE.iter_unpack(attributes):
@@ -84,7 +70,7 @@ def parse_record(raw: bytes, number: int, geometry: Geometry) -> FileRecord:
                 type=a[7],
                 name=str(text[a[0] : a[0] + a[10]], "utf-8"),
                 resident=not a[12],
-                content=b"" if a[12] else fixed[a[9] : a[9] + a[3]],
+                content=b"" if a[12] else bytes(fixed[a[9] : a[9] + a[3]]),
                 first=a[1],
                 after=a[2],
                 size=a[3],
@@ -92,7 +78,7 @@ def parse_record(raw: bytes, number: int, geometry: Geometry) -> FileRecord:
                 runs=tuple((pairs[2 * i], pairs[2 * i + 1]) for i in range(a[5], a[5] + a[8])),
             )
         )
-    named = tuple((n, fixed[n[13] + 66 : n[13] + 66 + 2 * fixed[n[13] + 64]]) for n in kernels.MFT_NAME.iter_unpack(names))
+    named = tuple((n, bytes(fixed[n[13] + 66 : n[13] + 66 + 2 * fixed[n[13] + 64]])) for n in kernels.MFT_NAME.iter_unpack(names))
     return FileRecord(number, row[12], row[0], row[9], row[11], row[1:5], tuple(found), named)
 
 

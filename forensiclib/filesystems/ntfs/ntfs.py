@@ -120,7 +120,7 @@ class Ntfs(FileSystem):
     def _note_unread(self, table: Batch) -> None:
         """Contents that this version knows and cannot give, counted."""
         tags = bytes(table.column("reparse_tag").data)
-        wof = tags.count(WOF.to_bytes(4, "little"))
+        wof = tags.count(WOF.to_bytes(4, "little")) if tags != bytes(len(tags)) else 0
         if wof:
             self._budget.report(Finding("Unsupported", "NTFS files compressed by the Windows overlay filter", f"about {wof} rows"))
 
