@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensiclib.api.case import new_folder
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
@@ -106,6 +107,7 @@ def carve(
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     """
     image.run = run
+    folder = None if to is None else new_folder(to)
     carvers = run.catalog.carvers
     if types:
         unknown = set(types) - {c.name for c in carvers}
@@ -113,7 +115,7 @@ def carve(
             raise UsageError(f"no carver {', '.join(sorted(unknown))}; there are {', '.join(c.name for c in carvers)}")
         carvers = tuple(c for c in carvers if c.name in types)
     for zone in zones(run, image, everything, engine):
-        yield from _zone(run, zone, carvers, Path(to) if to is not None else None, known or {})
+        yield from _zone(run, zone, carvers, folder, known or {})
 
 
 def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, known: dict[str, str]) -> Iterator[CarvedFile]:

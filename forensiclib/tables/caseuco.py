@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.errors import MissingSupport
+from forensiclib.tables.jsonl import dumps
+from forensiclib.tables.parquet import sql_source
 
 __all__ = ["write_case_uco"]
 
@@ -116,7 +118,7 @@ def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Ite
     def rows(name: str, what: str) -> Iterator[dict[str, Any]]:
         path = case / name
         if path.exists():
-            cursor = db.execute(f"select * from read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') {what}")
+            cursor = db.execute(f"select * from {sql_source(path)} {what}")
             names = [d[0] for d in cursor.description]
             while batch := cursor.fetchmany(1000):
                 yield from (dict(zip(names, row, strict=True)) for row in batch)
@@ -134,8 +136,8 @@ def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Ite
         yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, [(row["start"], row["length"])])
 
 
-def write_case_uco(case: Path) -> Path:
-    """Write ``case``/case.jsonld from the tables in the folder; returns its path.
+def write_case_uco(case: Path, facts: Mapping[str, Any]) -> Path:
+    """Write ``case``/case.jsonld from the tables in the folder and what case.json will say; returns its path.
 
     Raises MissingSupport without duckdb. Streams: memory does not grow with the number of files.
     """
@@ -143,7 +145,6 @@ def write_case_uco(case: Path) -> Path:
         import duckdb
     except ImportError as error:
         raise MissingSupport("CASE/UCO export needs duckdb: pip install 'forensiclib[cli]'") from error
-    facts = json.loads((case / "case.json").read_text(encoding="utf-8"))
     digests = facts["image"]["computed"] or facts["image"]["stored"]
     graph = _Graph(json.dumps(digests, sort_keys=True) or facts["image"]["name"])
     image, nodes = _image(graph, facts)
@@ -177,11 +178,11 @@ def write_case_uco(case: Path) -> Path:
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db, target.open("w", encoding="utf-8", newline="\n") as out:
         out.write('{"@context":' + json.dumps(CONTEXT) + ',\n"@graph":[\n')
         for node in nodes:
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
         for node in _files(graph, db, case, {v["name"]: v["start"] for v in facts["volumes"]}):
             results.append({"@id": node["@id"]})
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
-            out.write(json.dumps(_relation(graph, node, image, "Contained_Within"), ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
+            out.write(dumps(_relation(graph, node, image, "Contained_Within")) + ",\n")
         action = {
             **graph.id("action"),
             "@type": "case-investigation:InvestigativeAction",
@@ -190,5 +191,5 @@ def write_case_uco(case: Path) -> Path:
             "uco-action:object": image,
             "uco-action:result": results,
         }
-        out.write(json.dumps(action, ensure_ascii=False) + "\n]}\n")
+        out.write(dumps(action) + "\n]}\n")
     return target
