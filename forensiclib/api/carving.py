@@ -107,13 +107,13 @@ def carve(
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     """
     image.run = run
-    folder = None if to is None else new_folder(to)
     carvers = run.catalog.carvers
     if types:
         unknown = set(types) - {c.name for c in carvers}
         if unknown:
             raise UsageError(f"no carver {', '.join(sorted(unknown))}; there are {', '.join(c.name for c in carvers)}")
         carvers = tuple(c for c in carvers if c.name in types)
+    folder = None if to is None else new_folder(to)
     for zone in zones(run, image, everything, engine):
         yield from _zone(run, zone, carvers, folder, known or {})
 

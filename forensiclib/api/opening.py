@@ -233,7 +233,7 @@ def _expand(evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     paths = tuple(os.fspath(p) for p in evidence)
     if not paths:
         raise UsageError("no evidence given")
-    return paths
+    return paths if len(paths) > 1 else _expand(paths[0])
 
 
 def _order(formats: Sequence[ImageFormat], head: bytes, suffix: str) -> list[ImageFormat]:

@@ -21,7 +21,7 @@ from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 
-__all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "content", "hash_files", "hash_units", "recover", "run_hash"]
+__all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "content", "hash_files", "hash_units", "recover", "run_hash", "unreadable"]
 
 BLOCK = 1 << 20
 ALGORITHMS = ("md5", "sha1", "sha256")
@@ -97,10 +97,9 @@ def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, fre
     return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
 
 
-def content(volume: OpenVolume, entry: Entry, stream: str = "", engine: Engine = "native") -> ByteSource:
+def content(volume: OpenVolume, entry: Entry, opened: Stream, engine: Engine = "native") -> ByteSource:
     """One content as it may be shown: see ``benign``; bytes replaced are a finding of the volume's run."""
     fs = volume.filesystem(engine)
-    opened = entry.open(stream)
     free = Free(fs.unallocated() if entry.state != "allocated" else ())
     source, replaced = benign(volume, fs, entry, opened, free)
     if replaced:
@@ -112,11 +111,12 @@ def _replaced(count: int, where: str) -> Finding:
     return Finding.note("recovered content", f"{count} bytes belong to another file now and read as zero", where)
 
 
-def _unreadable(volume: OpenVolume, stream: Stream, grain: int) -> int:
-    """How many bytes of the stream the image cannot give, in whole grains. Costs nothing on a sound image."""
+def unreadable(volume: OpenVolume, stream: Stream) -> int:
+    """How many bytes of a stream that was read the image cannot give, in whole sectors. Costs nothing on a
+    sound image."""
     if not volume.damaged:
         return 0
-    bad = 0
+    bad, grain = 0, volume.image.sector_size
     for start, length in stream.runs:
         for at in range(start, start + length, BLOCK) if start is not None else ():
             n = min(BLOCK, start + length - at) if start is not None else 0
@@ -218,12 +218,12 @@ def _one(
     if replaced:
         result.findings.append(_replaced(replaced, where))
     result.findings += [Finding.of(error, where=where) for error in bad]
-    unreadable = min(source.size, len(bad) * grain + _unreadable(volume, stream, volume.image.sector_size))
-    if unreadable:
-        text = f"{unreadable} bytes cannot be read and count as zero in its digests"
+    lost = min(source.size, len(bad) * grain + unreadable(volume, stream))
+    if lost:
+        text = f"{lost} bytes cannot be read and count as zero in its digests"
         result.findings.append(Finding("Unreadable", "content", text, where, "", None))
     digests = tuple((a, h.hexdigest()) for a, h in zip(unit.algorithms, hashes, strict=True))
-    return FileDigest(file, source.size, digests, name, replaced, unreadable)
+    return FileDigest(file, source.size, digests, name, replaced, lost)
 
 
 def hash_files(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forensiclib.api import open_image
-from forensiclib.api.recovering import content
+from forensiclib.api.recovering import content, unreadable
 from forensiclib.cli._shared import CHECK_FAILED, EngineOpt, OneEvidence, engine_named, running
 from forensiclib.core.errors import UsageError
 
@@ -28,12 +28,12 @@ def command(
         entry = image.find(where, chosen, deleted=deleted)
         if entry.kind == "directory" and not stream:
             raise UsageError(f"{where}: a folder; ls lists it")
-        source = content(image.volume(where.partition(":")[0]), entry, stream, chosen)
-        before = len(run.findings) + run.dropped
+        volume, opened = image.volume(where.partition(":")[0]), entry.open(stream)
+        source = content(volume, entry, opened, chosen)
         for at in range(0, source.size, 1 << 20):
             run.check()
             sys.stdout.buffer.write(source.read_at(at, 1 << 20))
         sys.stdout.buffer.flush()
-        whole = before == len(run.findings) + run.dropped
-    if not whole:
+        lost = unreadable(volume, opened)
+    if lost:
         raise typer.Exit(CHECK_FAILED)

@@ -38,7 +38,7 @@ class _Graph:
 
     def id(self, kind: str, *parts: object) -> dict[str, str]:
         """A node id: UUIDv5 of what the node is, so that the same evidence gives the same graph."""
-        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, '|'.join(map(str, (kind, *parts))))}"}
+        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, json.dumps([kind, *parts]))}"}
 
     def hashes(self, digests: Mapping[str, str | None], *owner: object) -> list[dict[str, Any]]:
         return [
@@ -91,8 +91,8 @@ def _relation(graph: _Graph, source: Mapping[str, str], target: Mapping[str, str
     return {
         **graph.id("relationship", source["@id"], target["@id"], kind),
         "@type": "uco-observable:ObservableRelationship",
-        "uco-core:source": dict(source),
-        "uco-core:target": dict(target),
+        "uco-core:source": {"@id": source["@id"]},
+        "uco-core:target": {"@id": target["@id"]},
         "uco-core:kindOfRelationship": kind,
         "uco-core:isDirectional": True,
     }

@@ -51,7 +51,14 @@ def write_report(
             digests=_digests(facts["image"]),
             written=_pairs(facts["image"]["facts"]),
             software=_pairs(facts["environment"]),
-            volumes=[{**v, "file_system": (v["filesystem"] or {}).get("format", "")} for v in facts["volumes"]],
+            volumes=[
+                {
+                    **v,
+                    "file_system": (v["filesystem"] or {}).get("format", ""),
+                    "label": v["label"] or (v["filesystem"] or {}).get("label", ""),
+                }
+                for v in facts["volumes"]
+            ],
             ledger=ledger,
             skipped=[li for li in ledger if not li["examined"]],
             findings=tables.rows("findings.parquet", SHOWN),
@@ -206,8 +213,9 @@ def _timeline_chart(tables: _Tables) -> dict[str, Any]:
                 bars.append({"x": (at - low) * step, "y": y, "w": max(step - 0.5, 0.7), "h": max(tall, 0.4), "i": i, "label": label})
     years = range(low // 12, high // 12 + 1)
     every = max(1, len(years) // 12)
-    ticks = [{"x": max(0.0, (y * 12 - low) * step), "label": str(y)} for y in years if y % every == 0]
-    ticks = [t for i, t in enumerate(ticks) if i + 1 == len(ticks) or float(str(ticks[i + 1]["x"])) - float(str(t["x"])) > 36]
+    marks = [(max(0.0, (y * 12 - low) * step), str(y)) for y in years if y % every == 0]
+    # A year that begins before the chart would stand on the next one.
+    ticks = [{"x": x, "label": t} for i, (x, t) in enumerate(marks) if i or len(marks) == 1 or marks[1][0] - x > 36]
     return {"total": total, "cut": total - sum(r["n"] for r in kept), "bars": bars, "ticks": ticks, "legend": legend, "peak": peak}
 
 
