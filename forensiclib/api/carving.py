@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forensiclib.api.case import new_folder
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
@@ -124,9 +125,10 @@ def carve(
         if unknown:
             raise UsageError(f"no carver {', '.join(sorted(unknown))}; there are {', '.join(c.name for c in carvers)}")
         carvers = tuple(c for c in carvers if c.name in types)
+    folder = None if to is None else new_folder(to)
     seen = dict(known or {})
     for zone in zones(run, image, everything, engine):
-        yield from _zone(run, zone, carvers, Path(to) if to is not None else None, seen)
+        yield from _zone(run, zone, carvers, folder, seen)
 
 
 def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str]) -> Iterator[CarvedFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.api.carving import carve, zones
-from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment
+from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment, require_extra
 from forensiclib.api.extracting import plan, plan_carved, run_extract
 from forensiclib.api.gallery import PICTURES, gallery
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
@@ -22,6 +23,7 @@ from forensiclib.api.units import CarvedRef
 from forensiclib.core.batch import Batch, Column
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
+from forensiclib.core.source import ByteSource
 from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
 from forensiclib.tables.report import write_report
@@ -40,7 +42,7 @@ class Case:
 
 
 def examine(
-    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ByteSource,
     case: str | os.PathLike[str],
     *,
     run: Run | None = None,
@@ -53,12 +55,20 @@ def examine(
 
     Raises UsageError when the folder is not empty or an extractor name matches nothing, EvidenceError when
     the evidence cannot be opened. Damage inside it is in findings.parquet, and what was not examined in
-    ledger.json. Needs the ``cli`` extra (Parquet, the report).
+    ledger.json. A folder without case.json is a job that was cancelled or failed; the last line of audit.jsonl
+    says why. Needs the ``cli`` extra (Parquet, the report).
     """
     run = run or Run()
+    require_extra()
     run.catalog.extractors(*extractors)
     with open_image(evidence, run=run) as image:
-        return _Examination(run, image, CaseFolder(case), engine).work(extractors, verify, carving)
+        folder = CaseFolder(case)
+        try:
+            return _Examination(run, image, folder, engine).work(extractors, verify, carving)
+        finally:
+            if not folder.file("case.json").exists():
+                error = sys.exception()
+                folder.audit("stopped", error=type(error).__name__, message=str(error))
 
 
 class _Examination:
@@ -135,6 +145,9 @@ class _Examination:
                 for item in result.values:
                     f = item.file
                     self.digests[volume.name, f.id, f.sequence, f.path, f.stream] = item
+                    if item.unreadable:
+                        where = f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else "")
+                        self.run.ledger.skipped("content", item.unreadable, "could not be read; counts as zero in the digests", where)
                     sha256 = dict(item.digests)["sha256"]
                     self.known.setdefault(sha256, f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else ""))
                 self.run.progress("hash and recover", done, len(units))
@@ -246,11 +259,11 @@ class _Examination:
         self.case.findings = table.count
         self.case.counts["findings"] = table.count
         folder.json("ledger.json", run.ledger.rows())
-        folder.json("case.json", self._summary(patterns))
-        folder.audit("closing", counts=self.case.counts)
-        write_case_uco(folder.path)
-        write_report(folder.path, self.pictures, self.picture_totals)
-        folder.audit("closed")
+        summary = self._summary(patterns)
+        write_case_uco(folder.path, summary)
+        write_report(folder.path, summary, self.pictures, self.picture_totals)
+        folder.audit("finished", counts=self.case.counts)
+        folder.json("case.json", summary)  # last: whoever sees it sees a finished case
 
     def _summary(self, patterns: Sequence[str]) -> dict[str, Any]:
         image, result = self.image, self.case.verification
@@ -320,7 +333,7 @@ def _with_digests(volume: str, table: Batch, digests: dict[tuple[str, int, int, 
         _texts("volume", [volume] * table.length),
         *(_texts(a, [s.get(a, "") for s in sums]) for a in ("md5", "sha1", "sha256")),
         _texts("recovered", [d.written if d else "" for d in found]),
-        Column("replaced", "int64", array("q", [d.replaced if d else 0 for d in found])),
+        *(Column(n, "int64", array("q", [getattr(d, n) if d else 0 for d in found])) for n in ("replaced", "unreadable")),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.batch import Batch
+from forensiclib.tables.parquet import sql_source
 
 __all__ = ["file_events", "sort_timeline"]
 
@@ -43,12 +44,11 @@ def sort_timeline(unsorted: Path, target: Path) -> int:
 
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB", "temp_directory": str(target.parent / ".sort")}) as db:
         db.execute("set preserve_insertion_order = true")
-        source = str(unsorted).replace("'", "''")
         out = str(target).replace("'", "''")
         db.execute(
-            f"copy (select * from read_parquet('{source}') order by time, event, path, description, state, start, zone) "
+            f"copy (select * from {sql_source(unsorted)} order by time, event, path, description, state, start, zone) "
             f"to '{out}' (format parquet, compression zstd, row_group_size 65536)"
         )
-        row = db.execute(f"select count(*) from read_parquet('{out}')").fetchone()
+        row = db.execute(f"select count(*) from {sql_source(target)}").fetchone()
     assert row is not None
     return int(row[0])

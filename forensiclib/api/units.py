@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, open_image
 from forensiclib.api.run import Run
-from forensiclib.core.errors import EvidenceError, ForensicError
+from forensiclib.core.errors import EvidenceError, ForensicError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Limits
@@ -68,6 +68,8 @@ class Place:
         return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if not self.paths:
+            raise UsageError("evidence that is no file cannot be opened again in another process: use threads")
         return Place, (self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format)
 
     def opened(self) -> OpenImage:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.errors import MissingSupport
+from forensiclib.tables.jsonl import dumps
+from forensiclib.tables.parquet import sql_source
 
 __all__ = ["write_case_uco"]
 
@@ -36,7 +38,7 @@ class _Graph:
 
     def id(self, kind: str, *parts: object) -> dict[str, str]:
         """A node id: UUIDv5 of what the node is, so that the same evidence gives the same graph."""
-        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, '|'.join(map(str, (kind, *parts))))}"}
+        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, json.dumps([kind, *parts]))}"}
 
     def hashes(self, digests: Mapping[str, str | None], *owner: object) -> list[dict[str, Any]]:
         return [
@@ -89,8 +91,8 @@ def _relation(graph: _Graph, source: Mapping[str, str], target: Mapping[str, str
     return {
         **graph.id("relationship", source["@id"], target["@id"], kind),
         "@type": "uco-observable:ObservableRelationship",
-        "uco-core:source": dict(source),
-        "uco-core:target": dict(target),
+        "uco-core:source": {"@id": source["@id"]},
+        "uco-core:target": {"@id": target["@id"]},
         "uco-core:kindOfRelationship": kind,
         "uco-core:isDirectional": True,
     }
@@ -114,14 +116,14 @@ def _file(
 
 # By name: a time column would need a time-zone library of the reader.
 _LISTED = "volume, path, stream, id, sequence, state, verdict, size, md5, sha1, sha256, run_start, run_length"
-_CARVED = "start, length, complete, carved, same_as, md5, sha1, sha256"
+_CARVED = "start, length, run_start, run_length, complete, carved, same_as, md5, sha1, sha256"
 
 
 def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     def rows(name: str, columns: str, rest: str) -> Iterator[dict[str, Any]]:
         path = case / name
         if path.exists():
-            cursor = db.execute(f"select {columns} from read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') {rest}")
+            cursor = db.execute(f"select {columns} from {sql_source(path)} {rest}")
             names = [d[0] for d in cursor.description]
             while batch := cursor.fetchmany(1000):
                 yield from (dict(zip(names, row, strict=True)) for row in batch)
@@ -140,8 +142,8 @@ def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Ite
         yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, ranges)
 
 
-def write_case_uco(case: Path) -> Path:
-    """Write ``case``/case.jsonld from the tables in the folder; returns its path.
+def write_case_uco(case: Path, facts: Mapping[str, Any]) -> Path:
+    """Write ``case``/case.jsonld from the tables in the folder and what case.json will say; returns its path.
 
     Raises MissingSupport without duckdb. Streams: memory does not grow with the number of files.
     """
@@ -149,7 +151,6 @@ def write_case_uco(case: Path) -> Path:
         import duckdb
     except ImportError as error:
         raise MissingSupport("CASE/UCO export needs duckdb: pip install 'forensiclib[cli]'") from error
-    facts = json.loads((case / "case.json").read_text(encoding="utf-8"))
     digests = facts["image"]["computed"] or facts["image"]["stored"]
     graph = _Graph(json.dumps(digests, sort_keys=True) or facts["image"]["name"])
     image, nodes = _image(graph, facts)
@@ -183,11 +184,11 @@ def write_case_uco(case: Path) -> Path:
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db, target.open("w", encoding="utf-8", newline="\n") as out:
         out.write('{"@context":' + json.dumps(CONTEXT) + ',\n"@graph":[\n')
         for node in nodes:
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
         for node in _files(graph, db, case, {v["name"]: v["start"] for v in facts["volumes"]}):
             results.append({"@id": node["@id"]})
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
-            out.write(json.dumps(_relation(graph, node, image, "Contained_Within"), ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
+            out.write(dumps(_relation(graph, node, image, "Contained_Within")) + ",\n")
         action = {
             **graph.id("action"),
             "@type": "case-investigation:InvestigativeAction",
@@ -196,5 +197,5 @@ def write_case_uco(case: Path) -> Path:
             "uco-action:object": image,
             "uco-action:result": results,
         }
-        out.write(json.dumps(action, ensure_ascii=False) + "\n]}\n")
+        out.write(dumps(action) + "\n]}\n")
     return target

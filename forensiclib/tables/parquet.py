@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from forensiclib.core.batch import Batch, batch_of
 from forensiclib.core.errors import MissingSupport
 
-__all__ = ["ParquetTable"]
+__all__ = ["ParquetTable", "sql_source"]
 
 ROWS = 65_536
 """Rows of a row group, held as columns until it is full."""
 OBJECTS = 4096
 """Rows held as objects before they become columns."""
+
+
+def sql_source(path: Path) -> str:
+    """The file as a table in a duckdb query. Wildcards and quotes in the path stand for themselves."""
+    literal = re.sub(r"[\[*?]", r"[\g<0>]", str(path)).replace("'", "''")
+    return f"read_parquet('{literal}')"
 
 
 class ParquetTable:
