@@ -88,8 +88,8 @@ def plan_carved(
     """The units of an extraction from carved files: by content alone, as they have no path."""
     wanted = _Wanted.of(run, patterns)
     for volume, file in finds:
-        head = volume.read_at(file.start, min(file.length, HEAD))
         place = Place.of(volume, engine)
+        head = place.open(file).read_at(0, HEAD)
         for name, signatures in wanted.signatures.items():
             if any(s.matches(head) for s in signatures):
                 store = name if name in wanted.stores else ""
@@ -114,7 +114,7 @@ def run_extract(unit: ExtractUnit) -> UnitResult:
         volume = unit.place.target()
         file = unit.file
         if isinstance(file, CarvedRef):
-            layers: tuple[str, ...] = (*volume.layers, f"carved:{file.start}")
+            layers: tuple[str, ...] = (*volume.layers, f"carved:{file.runs[0][0]}")
         else:
             layers = (*volume.layers, volume.filesystem(unit.place.engine).format, f"file:{file.id}")
         layers += (unit.store,) if unit.store else ()

@@ -14,7 +14,7 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Limits
 from forensiclib.core.record import State
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.core.span import Span
 
 __all__ = ["CarvedRef", "FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
@@ -35,10 +35,9 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class CarvedRef:
-    """A carved file: bytes of a volume that no file system names. ``start`` counts in the volume."""
+    """A carved file: (start, length) ranges of a volume, in order of content, that no file system names."""
 
-    start: int
-    length: int
+    runs: tuple[tuple[int, int], ...]
     path: str
     state: State = "carved"
     stream: str = ""
@@ -83,7 +82,7 @@ class Place:
     def open(self, file: FileRef | CarvedRef) -> ByteSource:
         """The stream that it names."""
         if isinstance(file, CarvedRef):
-            return self.target().slice(file.start, file.length)
+            return ExtentSource(self.target(), file.runs)
         return self.target().filesystem(self.engine).entry(file.id, file.sequence).open(file.stream)
 
 
