@@ -238,12 +238,9 @@ cdef void mft_line(MftList* l, const MftLine* line, const MftStream* stream, uin
     mft_put8(l, L_KIND, line.kind)
     mft_put8(l, L_STATE, line.state)
     mft_put8(l, L_VERDICT, line.verdict)
-    times = &line.row.times[0] if line.row != NULL else &name.times[0]
-    mft_times(l, L_MODIFIED, times)
-    times = NULL
-    if line.row != NULL and name != NULL:
-        times = &name.times[0]
-    mft_times(l, L_FN_MODIFIED, times)
+    times = <const uint64_t*>&name.times[0] if name != NULL else NULL
+    mft_times(l, L_MODIFIED, <const uint64_t*>&line.row.times[0] if line.row != NULL else times)
+    mft_times(l, L_FN_MODIFIED, times if line.row != NULL else NULL)
     mft_put32(l, L_LINKS, line.links)
     mft_put32(l, L_FLAGS, line.flags)
     if name != NULL:

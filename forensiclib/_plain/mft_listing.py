@@ -20,6 +20,7 @@ MFT_COLUMNS: dict[str, str] = {
 with an Arrow validity bitmap. Codes of kind: 0 file, 1 directory, 2 link, 3 unknown; of state and verdict: as in
 core; of stream_kind: 0 data, 1 alternate, 2 index, 3 ea, 4 raw, 5 none."""
 
+Bytes = bytes | bytearray
 ROOT = 5
 EPOCH = 116_444_736_000_000_000
 LIST_BOUND = 8192
@@ -31,7 +32,7 @@ class _Dirs:
     """Paths of directories, each made once."""
 
     def __init__(
-        self, rows: list[tuple[int, ...]], names: list[list[tuple[int, ...]]], text: bytes, bound: int, problems: bytearray
+        self, rows: list[tuple[int, ...]], names: list[list[tuple[int, ...]]], text: Bytes, bound: int, problems: bytearray
     ) -> None:
         self.rows, self.names, self.text, self.problems = rows, names, text, problems
         self.done: dict[int, tuple[str, bool, bool]] = {}
@@ -83,7 +84,7 @@ class _Dirs:
         return above
 
 
-def part(text: bytes, name: tuple[int, ...]) -> str:
+def part(text: Bytes, name: tuple[int, ...]) -> str:
     """A name as a part of a path: what would split the path is replaced."""
     return text[name[6] : name[6] + name[10]].decode().translate(FIX)
 
@@ -106,7 +107,7 @@ def long_names(names: list[tuple[int, ...]]) -> list[tuple[tuple[int, ...] | Non
     return out or [(None, None)]
 
 
-def heads_of(attributes: list[tuple[int, ...]], text: bytes, is_dir: bool) -> list[tuple[int, str, list[tuple[int, ...]]]]:
+def heads_of(attributes: list[tuple[int, ...]], text: Bytes, is_dir: bool) -> list[tuple[int, str, list[tuple[int, ...]]]]:
     """Streams of one file, the main one first: (stream_kind, name, pieces in VCN order)."""
     heads: list[tuple[int, bytes, list[tuple[int, ...]]]] = []
     for attribute in attributes:
@@ -178,8 +179,8 @@ def resident_runs(extents: list[tuple[int, int]], record: int, size: int, fixups
 
 
 def mft_listing(
-    records: bytes, names: bytes, attributes: bytes, runs: bytes, text: bytes, owners: bytes, verdicts: bytes,
-    lost: bytes, lost_text: bytes, extents: bytes, size: int, cluster: int, max_rows: int, max_bytes: int,
+    records: Bytes, names: Bytes, attributes: Bytes, runs: Bytes, text: Bytes, owners: Bytes, verdicts: Bytes,
+    lost: Bytes, lost_text: Bytes, extents: Bytes, size: int, cluster: int, max_rows: int, max_bytes: int,
 ) -> tuple[int, dict[str, tuple[bytes, bytes]], bytes]:  # fmt: skip
     """Rows of the listing: one for each name and stream of each file, by record number; lost names last.
 
@@ -292,7 +293,7 @@ def mft_listing(
 def _assemble(
     n: int,
     head: tuple[int, str, list[tuple[int, ...]]],
-    runs: bytes,
+    runs: Bytes,
     cluster: int,
     where: list[tuple[int, ...]],
     size: int,

@@ -256,7 +256,7 @@ def test_a_place_carries_secrets_to_workers_but_shows_none(example):
 def test_the_timeline_is_in_order_and_whole(example, tmp_path):
     pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow not installed")
     pytest.importorskip("duckdb", reason="duckdb not installed")
-    from forensiclib.api.case import TIMELINE_SCHEMA
+    from forensiclib.api.tabulating import TIMELINE_SCHEMA
     from forensiclib.tables.parquet import ParquetTable
 
     with fl.open_image(example) as image:

@@ -149,7 +149,7 @@ def test_ctrl_c_ends_the_job_and_its_workers(tmp_path, jobs):
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
         audit = tmp_path / "case" / "audit.jsonl"
         for _ in range(300):
-            if audit.exists() and "extracted" in audit.read_text():
+            if audit.exists() and "hashed" in audit.read_text():
                 break
             time.sleep(0.1)
         time.sleep(1.5)

@@ -30,6 +30,24 @@ def mount(image: Path, folder: str) -> None:
     subprocess.run(["ntfs-3g", "-o", options, str(image), folder], check=True)
 
 
+def unmount(folder: str) -> None:
+    """Unmount, everything written."""
+    subprocess.run(["umount", folder], check=True)
+
+
+def attribute_types(image: Path, at: int) -> list[int]:
+    """Types of the attributes of the file record at a volume offset, off the image itself."""
+    with image.open("rb") as file:
+        file.seek(at)
+        raw = file.read(1024)
+    assert raw[:4] == b"FILE"
+    out, pos = [], int.from_bytes(raw[20:22], "little")
+    while (kind := int.from_bytes(raw[pos : pos + 4], "little")) != 0xFFFFFFFF:
+        out.append(kind)
+        pos += int.from_bytes(raw[pos + 4 : pos + 8], "little")
+    return out
+
+
 def format_volume(image: Path, size: int, *options: str) -> None:
     """mkfs.ntfs on a file."""
     with image.open("wb") as file:
@@ -77,25 +95,21 @@ def rich(image: Path, size: int = 48 << 20, cluster: int = 4096) -> dict[str, st
             put(folder, "packed/noise.bin", rng.randbytes(150_000))
             put(folder, "packed/mixed.bin", rng.randbytes(70_000) + bytes(200_000) + b"tail" * 9000)
             put(folder, "packed/last unit.bin", b"0123456789" * 7001)
-            # two files grown in turn: many runs, so that the run list leaves the base record
-            one, two = Path(folder, "fragments-a"), Path(folder, "fragments-b")
-            pieces = [rng.randbytes(cluster) for _ in range(600)]
-            with one.open("wb", buffering=0) as a, two.open("wb", buffering=0) as b:
-                for piece in pieces:
-                    a.write(piece)
-                    a.flush()
-                    os.fsync(a.fileno())
-                    b.write(piece[::-1])
-                    os.fsync(b.fileno())
-            truth["fragments-a"] = hashlib.md5(b"".join(pieces)).hexdigest()
-            truth["fragments-b"] = hashlib.md5(b"".join(p[::-1] for p in pieces)).hexdigest()
+            # a hole before every cluster: so many runs that the run list leaves the base record
+            for name in ("fragments-a", "fragments-b"):
+                pieces = [bytes(cluster) + rng.randbytes(cluster) for _ in range(400)]
+                with Path(folder, name).open("wb", buffering=0) as file:
+                    for number, piece in enumerate(pieces):
+                        file.seek((2 * number + 1) * cluster)
+                        file.write(piece[cluster:])
+                truth[name] = hashlib.md5(b"".join(pieces)).hexdigest()
             for n in range(300):
                 put(folder, f"crowd/file {n:04d} in a crowded directory.txt", b"%d" % n)
             put(folder, "gone/deep/er/lost.bin", rng.randbytes(40_000))
             put(folder, "gone/deep/note.txt", b"resident and gone")
             put(folder, "gone/big.bin", rng.randbytes(900_000))
         finally:
-            subprocess.run(["umount", folder], check=True)
+            unmount(folder)
         mount(image, folder)
         try:
             for n in range(0, 300, 3):
@@ -106,5 +120,34 @@ def rich(image: Path, size: int = 48 << 20, cluster: int = 4096) -> dict[str, st
             for path in ("gone/deep/er/lost.bin", "gone/deep/note.txt", "gone/big.bin"):
                 truth["-" + path] = truth.pop(path)
         finally:
-            subprocess.run(["umount", folder], check=True)
+            unmount(folder)
+    return truth
+
+
+def fragmented(image: Path, size: int = 24 << 20) -> dict[str, bytes]:
+    """A full volume, every other file deleted, then small files until it is full again: the $MFT grows into the holes,
+    and its run list leaves record 0. {path: content}."""
+    format_volume(image, size)
+    truth: dict[str, bytes] = {}
+
+    def fill(folder: str, name: str, tail: bytes) -> None:
+        for n in range(100_000):
+            path = Path(folder, f"{name} {n:05d}")
+            try:
+                path.write_bytes(b"%d" % n + tail)
+            except OSError:
+                path.unlink(missing_ok=True)
+                return
+            truth[path.name] = b"%d" % n + tail
+
+    with tempfile.TemporaryDirectory() as folder:
+        mount(image, folder)
+        try:
+            fill(folder, "cluster", b"z" * 4000)
+            for name in list(truth)[::2]:
+                Path(folder, name).unlink()
+                del truth[name]
+            fill(folder, "small", b"")
+        finally:
+            unmount(folder)
     return truth

@@ -9,6 +9,7 @@ Every difference must fall into one of these classes ($BadClus:$Bad, the whole v
     same name     there a deleted name found both in an index and in its record can show twice
     index lags    a name still in its directory's index, its record not in use: deleted here; there the name is live
                   and its record "Not Allocated"
+    extension     an extension record that holds the only name of its file ($MFT in many pieces): there a file of its own
     index         the size of a large directory: its index blocks here, its $INDEX_ROOT there
 """
 
@@ -34,7 +35,7 @@ _spec = importlib.util.spec_from_file_location("ntfs_volume", Path(__file__).wit
 assert _spec is not None and _spec.loader is not None
 ntfs_volume = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(ntfs_volume)
-DATA, BAD_CLUSTERS = 128, 8
+DATA, ATTRIBUTE_LIST, BAD_CLUSTERS = 0x80, 0x20, 8
 Key = tuple[int, str, str]
 
 
@@ -75,6 +76,7 @@ def differences(fs: Ntfs, path: Path, offset: int) -> tuple[dict[str, int], list
     """(count of each explained class, the unexplained ones)."""
     mine, theirs = ours(fs), tsk(path, offset)
     meta = pytsk3.FS_Info(pytsk3.Img_Info(str(path)), offset=offset)
+    table = fs.get("$MFT").open()
     classes: dict[str, int] = {}
     wrong: list[str] = []
 
@@ -98,6 +100,8 @@ def differences(fs: Ntfs, path: Path, offset: int) -> tuple[dict[str, int], list
             explain("stale")
         elif not other["live"] and same:
             explain("same name")
+        elif int.from_bytes(table.read_at(key[0] * 1024 + 32, 8), "little"):
+            explain("extension")
         else:
             wrong.append(f"only there: {key} {other}")
     for key in sorted(mine.keys() & theirs.keys()):
@@ -182,6 +186,9 @@ def test_a_volume_with_one_of_everything(tmp_path: Path, cluster: int) -> None:
     image = tmp_path / "rich.img"
     truth = ntfs_volume.rich(image, 48 << 20 if cluster < 65536 else 128 << 20, min(cluster, 4096) if cluster < 65536 else cluster)
     fs = check(image)
+    for path in ("fragments-a", "links/one"):
+        at = fs.get("$MFT").open().trace(fs.get(path).id * 1024, 1024)[0].start
+        assert ATTRIBUTE_LIST in ntfs_volume.attribute_types(image, at), f"{path} fits its record"
     got = {}
     for entry in fs.walk():
         if entry.kind != "file" or entry.path.startswith("$") or entry.state == "slack":
@@ -198,6 +205,17 @@ def test_a_volume_with_one_of_everything(tmp_path: Path, cluster: int) -> None:
             assert (content == md5) == (entry.verdict == "intact"), label
         else:
             assert content == md5, label
+
+
+@pytest.mark.drivers
+def test_a_table_in_hundreds_of_pieces(tmp_path: Path) -> None:
+    ntfs_volume.need_drivers()
+    image = tmp_path / "fragmented.img"
+    ntfs_volume.fragmented(image)
+    table = check(image).get("$MFT").open()
+    assert len(table.runs) > 100
+    at = table.trace(0, 1024)[0].start
+    assert ATTRIBUTE_LIST in ntfs_volume.attribute_types(image, at), "the run list of $MFT fits its record"
 
 
 @pytest.mark.corpus

@@ -18,6 +18,7 @@ from forensiclib.testing.contracts import mutations
 
 native = pytest.importorskip("forensiclib._columns", reason="the compiled modules are not built")
 SAMPLE = Path(__file__).parent.parent / "samples" / "ntfs" / "small.ntfs.xz"
+UNITS = st.one_of(st.integers(0, 0xFFFF), st.integers(33, 126), st.sampled_from((0, 31, 32, 47, 127, 128, 0xD800, 0xDC00)))
 CLUSTER, ROUNDS = 512, int(os.environ.get("FORENSICLIB_FUZZ", "60"))
 
 
@@ -124,6 +125,31 @@ def test_shuffled_and_aliased_records(volume: bytes) -> None:
         assert whole(native, *arguments) == whole(plain, *arguments)
 
 
+def test_more_rows_than_names(volume: bytes) -> None:
+    """Files with many streams: the columns outgrow the first guess."""
+    at, table = mft_of(volume)
+    name = table.index("streams.txt".encode("utf-16-le"))
+    many = table[name // 1024 * 1024 :][:1024] * 300
+    arguments = (many, b"", bytes(512), struct.pack("<qq", at, len(many)))
+    mine = whole(native, *arguments)
+    assert mine == whole(plain, *arguments)
+    assert mine[-1][0] == 900  # type: ignore[index]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(UNITS, min_size=1, max_size=40), st.integers(0, 9))
+def test_names_of_indexes(volume: bytes, units: list[int], which: int) -> None:
+    """Any units in place of names in a directory's blocks."""
+    blocks = bytearray(index_blocks(volume))
+    place = -1
+    for _ in range(which + 1):
+        place = blocks.index("name ".encode("utf-16-le"), place + 1)
+    blocks[place : place + 2 * len(units)] = struct.pack(f"<{len(units)}H", *units)
+    at, table = mft_of(volume)
+    arguments = (table, bytes(blocks), bytes(512), struct.pack("<qq", at, len(table)))
+    assert whole(native, *arguments) == whole(plain, *arguments)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=6000))
 def test_random_bytes(data: bytes) -> None:
@@ -135,9 +161,9 @@ def test_random_bytes(data: bytes) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=40))
+@given(st.lists(UNITS, min_size=1, max_size=40))
 def test_names_of_any_utf_16(units: list[int]) -> None:
-    """Lone surrogates become U+FFFD, as Python's decoder has it."""
+    """Lone surrogates become U+FFFD, as Python's decoder has it; in paths what would split them does too."""
     name = struct.pack(f"<{len(units)}H", *units)
     body = struct.pack("<Q4QQQIIBB", 5 | 5 << 48, *(1 << 56 | 5,) * 4, 0, 0, 0, 0, len(units), 1) + name
     body += bytes(-len(body) % 8)
@@ -149,6 +175,8 @@ def test_names_of_any_utf_16(units: list[int]) -> None:
     )  # fmt: skip
     for sector in (512, 1024):
         struct.pack_into("<H", record, sector - 2, 1)
+    table = bytes(record), b"", b"", struct.pack("<qq", 0, 1024)
+    assert whole(native, *table) == whole(plain, *table)
     made = scan(native, [bytes(record)])
     assert made == scan(plain, [bytes(record)])
     if len(attribute) < 400:

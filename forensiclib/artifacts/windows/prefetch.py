@@ -115,7 +115,7 @@ def rows(found: Found, budget: Budget) -> Iterator[Row]:
     info = parse(info_kind, scca, 84, "prefetch file information")
     if head.size != scca.size:
         budget.report(Finding.note("prefetch file", f"header says {head.size} bytes, there are {scca.size}", found.path))
-    if (named := found.name.upper().rpartition("-")[2].removesuffix(".PF")) != f"{head.hash:08X}":
+    if (named := found.name.upper().rpartition("-")[2].removesuffix(".PF")) != f"{head.hash:08X}" and len(named) == 8:
         budget.report(Finding.note("prefetch file", f"hash {head.hash:08X} inside, {named} in its name", found.path))
     files = _files(scca, info, metrics_kind, budget)
     volumes, directories = _volumes(scca, info, volume_kind, budget)
@@ -132,10 +132,7 @@ EXTRACTOR = Extractor(
     name="windows.prefetch",
     title="Programs run: count, last run times, files and volumes used (prefetch)",
     platform="Windows XP to 11",
-    source=Files(
-        "**/Prefetch/*.pf",
-        signatures=(Signature(b"SCCA", 4), Signature(b"MAM\x04"), Signature(b"MAM\x84")),
-    ),
+    source=Files("**/Prefetch/*.pf", signatures=(Signature(b"SCCA", 4), Signature(b"MAM\x04"), Signature(b"MAM\x84"))),
     fields=(
         Field("executable", Text, "Program's file name, at most 29 characters"),
         Field("hash", Text, "Hash of the program's path, hexadecimal; also in the file's name"),
