@@ -36,13 +36,8 @@ def index_names(
     owners: bytes | bytearray | memoryview,
 ) -> tuple[bytes, bytes, bytes]:
     """Directory index blocks of ``size`` bytes each to MFT_NAME rows, their text (offsets from ``base``) and
-<<<<<<< HEAD
-    MFT_PROBLEM rows (block number in this buffer). The update sequences are undone in ``block``. Names that the
-    base record has itself are left out: see mft_lost for the rest."""
-=======
     MFT_PROBLEM rows (block number in this buffer). The update sequences are undone in ``block``. Names that the base
     record has itself are left out: see mft_lost for the rest."""
->>>>>>> ntfs
     if size < 512 or size % 512 or size > 65536:
         raise ValueError("index record size")
     if len(owners) < len(records) // MFT_RECORD.size * 4:
