@@ -16,7 +16,7 @@ class OptionalBuild(build_ext):
 
 
 def extension(name):
-    return Extension(f"forensiclib.{name}", [f"forensiclib/{name}.pyx"], include_dirs=["forensiclib/_native"], optional=True)
+    return Extension(f"forensiclib.{name}", [f"forensiclib/{name}.pyx"], include_dirs=["forensiclib/_native"])
 
 
 def modules():
@@ -24,10 +24,13 @@ def modules():
         from Cython.Build import cythonize
     except ImportError:
         return []  # the Python twins will be used
-    return cythonize(
+    found = cythonize(
         [extension("_speedups"), extension("_columns")],
         compiler_directives={"language_level": "3", "embedsignature": True},
     )
+    for module in found:
+        module.optional = True  # cythonize does not carry it over
+    return found
 
 
 setup(ext_modules=modules(), cmdclass={"build_ext": OptionalBuild})

@@ -175,6 +175,8 @@ def scan_patterns(tables: bytes) -> list[tuple[bytes, bytes, int, int]]:
         raise UsageError("not scan tables")
     out = []
     for place, length, align, phase in _PATTERN.iter_unpack(tables[at:pool]):
+        if not length or not align or place + 2 * length > pooled:
+            raise UsageError("damaged scan tables")
         first = pool + place
         out.append((tables[first : first + length], tables[first + length : first + 2 * length], align, phase))
     return out

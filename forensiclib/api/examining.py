@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,31 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.api.carving import carve, zones
-from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, TIMELINE_SCHEMA, CaseFolder, environment
-from forensiclib.api.extracting import plan, run_extract
+from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment, require_extra
+from forensiclib.api.extracting import plan, plan_carved, run_extract
 from forensiclib.api.gallery import PICTURES, gallery
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
 from forensiclib.api.recovering import FileDigest, hash_units, run_hash
 from forensiclib.api.run import Run
-from forensiclib.api.timeline import file_events, record_events, sort_timeline
+from forensiclib.api.tabulating import TIMELINE_SCHEMA, artifact_schema
+from forensiclib.api.timeline import file_events, sort_timeline
+from forensiclib.api.units import CarvedRef
 from forensiclib.core.batch import Batch, Column
-from forensiclib.core.declare import Extractor
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
-from forensiclib.core.record import Record
-from forensiclib.core.time import Timestamp
+from forensiclib.core.source import ByteSource
 from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
 from forensiclib.tables.report import write_report
 
 __all__ = ["Case", "examine"]
-
-ORIGIN: tuple[tuple[str, str], ...] = (
-    ("state", "utf8"), ("path", "utf8"), ("root", "utf8"), ("span_start", "list_int64"), ("span_length", "list_int64"),
-    ("via", "utf8"), ("layers", "utf8"), ("version", "int64"), ("local_times", "utf8"),
-)  # fmt: skip
-"""Columns behind the fields of every artifact table. local_times: names of the row's times that are a
-wall clock, not UTC."""
 
 
 @dataclass(slots=True)
@@ -48,7 +42,7 @@ class Case:
 
 
 def examine(
-    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ByteSource,
     case: str | os.PathLike[str],
     *,
     run: Run | None = None,
@@ -61,12 +55,20 @@ def examine(
 
     Raises UsageError when the folder is not empty or an extractor name matches nothing, EvidenceError when
     the evidence cannot be opened. Damage inside it is in findings.parquet, and what was not examined in
-    ledger.json. Needs the ``cli`` extra (Parquet, the report).
+    ledger.json. A folder without case.json is a job that was cancelled or failed; the last line of audit.jsonl
+    says why. Needs the ``cli`` extra (Parquet, the report).
     """
     run = run or Run()
+    require_extra()
     run.catalog.extractors(*extractors)
     with open_image(evidence, run=run) as image:
-        return _Examination(run, image, CaseFolder(case), engine).work(extractors, verify, carving)
+        folder = CaseFolder(case)
+        try:
+            return _Examination(run, image, folder, engine).work(extractors, verify, carving)
+        finally:
+            if not folder.file("case.json").exists():
+                error = sys.exception()
+                folder.audit("stopped", error=type(error).__name__, message=str(error))
 
 
 class _Examination:
@@ -77,6 +79,7 @@ class _Examination:
         self.case = Case(folder.path, None)
         self.carved_pictures: list[tuple[Path, str]] = []
         self.carved_at: list[tuple[int, int]] = []
+        self.carved_new: list[tuple[OpenVolume, CarvedRef]] = []
         self.pictures: list[dict[str, Any]] = []
         self.picture_totals: dict[str, int] = {}
 
@@ -89,16 +92,16 @@ class _Examination:
             run.ledger.skipped("verification", image.size, "the caller asked for none", image.name)
         self._list()
         self._hash_and_recover()
-        with ParquetTable(folder.file("timeline.unsorted"), TIMELINE_SCHEMA) as events:
-            self._file_tables(events)
-            self._extract(extractors, events)
-        self.case.counts["timeline"] = sort_timeline(folder.file("timeline.unsorted"), folder.file("timeline.parquet"))
-        folder.file("timeline.unsorted").unlink()
         if carving:
             self._carve()
         else:
             for zone in zones(run, image, False, self.engine):
                 run.ledger.skipped("carving", zone.size, "the caller asked for none", f"volume {zone.volume.name}")
+        with ParquetTable(folder.file("timeline.unsorted"), TIMELINE_SCHEMA) as events:
+            self._file_tables(events)
+            self._extract(extractors, events)
+        self.case.counts["timeline"] = sort_timeline(folder.file("timeline.unsorted"), folder.file("timeline.parquet"))
+        folder.file("timeline.unsorted").unlink()
         self._gallery()
         self._close(extractors)
         return self.case
@@ -142,6 +145,9 @@ class _Examination:
                 for item in result.values:
                     f = item.file
                     self.digests[volume.name, f.id, f.sequence, f.path, f.stream] = item
+                    if item.unreadable:
+                        where = f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else "")
+                        self.run.ledger.skipped("content", item.unreadable, "could not be read; counts as zero in the digests", where)
                     sha256 = dict(item.digests)["sha256"]
                     self.known.setdefault(sha256, f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else ""))
                 self.run.progress("hash and recover", done, len(units))
@@ -161,17 +167,16 @@ class _Examination:
         run = self.run
         chosen = {e.name: e for e in run.catalog.extractors(*patterns)}
         tables: dict[str, ParquetTable] = {}
-        units = list(plan(run, self.listing, patterns, self.engine))
+        units = list(plan(run, self.listing, patterns, self.engine, columns=True))
+        units += plan_carved(run, self.carved_new, patterns, self.engine, columns=True)
         try:
             for name in chosen:
-                tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", _schema(chosen[name]))
+                tables[name] = ParquetTable(self.folder.artifacts / f"{name}.parquet", artifact_schema(chosen[name]))
             for done, result in enumerate(run.map(run_extract, units, window=8), 1):
                 self._findings(result.findings)
-                for record in result.values:
-                    self._check_times(record)
-                    tables[record.name].add(_artifact_row(chosen[record.name], record))
-                    for event in record_events(chosen[record.name], record):
-                        events.add(event)
+                for tabled in result.values:
+                    tables[tabled.name].write(tabled.rows)
+                    events.write(tabled.events)
                 run.progress("extract", done, len(units))
         finally:
             for table in tables.values():
@@ -180,18 +185,15 @@ class _Examination:
             self.case.counts[f"artifacts/{name}"] = table.count
         self.folder.audit("extracted", units=len(units), rows={n: t.count for n, t in tables.items()})
 
-    def _check_times(self, record: Record) -> None:
-        for name, value in record.values.items():
-            if isinstance(value, Timestamp) and value.ns is not None and value.int64 is None:
-                span = record.spans[0] if record.spans else None
-                what = f"{record.name}.{name}"
-                self.run.report(Finding.note(what, f"{value.iso()} (raw {value.raw}) does not fit a table", record.path, span))
-
     def _carve(self) -> None:
         with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:
             for hit in carve(self.run, self.image, to=self.folder.carved, known=self.known, engine=self.engine):
                 find = hit.find
                 self.carved_at.append((hit.start, hit.length))
+                if not hit.same_as:
+                    volume = self.image.volume(hit.volume)
+                    runs = tuple((start - volume.start, length) for start, length in hit.runs)
+                    self.carved_new.append((volume, CarvedRef(runs, f"$Carved/{hit.written}")))
                 if hit.written and hit.extension in PICTURES:
                     self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
                 table.add(
@@ -199,6 +201,8 @@ class _Examination:
                         "volume": hit.volume,
                         "start": hit.start,
                         "length": hit.length,
+                        "run_start": [start for start, _ in hit.runs],
+                        "run_length": [length for _, length in hit.runs],
                         "type": hit.carver.name,
                         "title": find.title or hit.carver.title,
                         "extension": hit.extension,
@@ -227,7 +231,7 @@ class _Examination:
         size = max(1, self.image.size)
         free = [0.0] * MAP
         for volume, _ in self.listing:
-            for start, length in volume.filesystem(self.engine).unallocated():
+            for start, length in volume.free(self.engine) or ():
                 _spread(free, (volume.start + start) * MAP / size, length * MAP / size)
         for volume in self.image.volumes():
             if volume.state == "slack":
@@ -256,11 +260,11 @@ class _Examination:
         self.case.findings = table.count
         self.case.counts["findings"] = table.count
         folder.json("ledger.json", run.ledger.rows())
-        folder.json("case.json", self._summary(patterns))
-        folder.audit("closing", counts=self.case.counts)
-        write_case_uco(folder.path)
-        write_report(folder.path, self.pictures, self.picture_totals)
-        folder.audit("closed")
+        summary = self._summary(patterns)
+        write_case_uco(folder.path, summary)
+        write_report(folder.path, summary, self.pictures, self.picture_totals)
+        folder.audit("finished", counts=self.case.counts)
+        folder.json("case.json", summary)  # last: whoever sees it sees a finished case
 
     def _summary(self, patterns: Sequence[str]) -> dict[str, Any]:
         image, result = self.image, self.case.verification
@@ -312,29 +316,6 @@ def _spread(bins: list[float], start: float, length: float) -> None:
         start = i + 1 if step > 0 else end
 
 
-def _schema(extractor: Extractor) -> tuple[tuple[str, str], ...]:
-    own = {f.name for f in extractor.fields}
-    # A field of the artifact keeps its name; the origin column of that name gets a prefix.
-    return (*((f.name, f.type.column) for f in extractor.fields), *((f"origin_{n}" if n in own else n, t) for n, t in ORIGIN))
-
-
-def _artifact_row(extractor: Extractor, record: Record) -> dict[str, Any]:
-    spans = [s for s in record.spans if s.root]
-    origin = {
-        "state": record.state,
-        "path": record.path,
-        "root": spans[0].root if spans else None,
-        "span_start": [s.start for s in spans],
-        "span_length": [s.length for s in spans],
-        "via": "+".join(spans[0].via) if spans else "",
-        "layers": "/".join(record.layers),
-        "version": record.version,
-        "local_times": ",".join(n for n, v in record.values.items() if isinstance(v, Timestamp) and v.zone != "utc"),
-    }
-    own = {f.name for f in extractor.fields}
-    return dict(record.values) | {f"origin_{n}" if n in own else n: v for n, v in origin.items()}
-
-
 def _texts(name: str, values: Sequence[str]) -> Column:
     offsets, at, parts = array("q", [0]), 0, []
     for value in values:
@@ -353,7 +334,7 @@ def _with_digests(volume: str, table: Batch, digests: dict[tuple[str, int, int, 
         _texts("volume", [volume] * table.length),
         *(_texts(a, [s.get(a, "") for s in sums]) for a in ("md5", "sha1", "sha256")),
         _texts("recovered", [d.written if d else "" for d in found]),
-        Column("replaced", "int64", array("q", [d.replaced if d else 0 for d in found])),
+        *(Column(n, "int64", array("q", [getattr(d, n) if d else 0 for d in found])) for n in ("replaced", "unreadable")),
     )
 
 

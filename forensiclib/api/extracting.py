@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from forensiclib.api.match import companions, listed, pattern, sniff
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
-from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
+from forensiclib.api.tabulating import Tabulator
+from forensiclib.api.units import CarvedRef, FileRef, Place, UnitResult, run_unit
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, StoreFormat
+from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, Signature, StoreFormat
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Record, Row
 from forensiclib.core.source import ByteSource
 
-__all__ = ["ExtractUnit", "extract", "plan", "run_extract"]
+__all__ = ["ExtractUnit", "extract", "plan", "plan_carved", "run_extract"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +29,75 @@ class ExtractUnit:
 
     store        "" for extractors of Files, else the store that opens it ("regf", "evtx")
     companions   its transaction logs by suffix
+    columns      the result's values are Tabled, not Records
     """
 
     place: Place
-    file: FileRef
+    file: FileRef | CarvedRef
     store: str
     extractors: tuple[str, ...]
     companions: tuple[tuple[str, FileRef], ...] = ()
+    columns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the chosen extractors look for."""
+
+    by_store: Mapping[str, tuple[str, ...]]
+    stores: Mapping[str, StoreFormat]
+    signatures: Mapping[str, Sequence[Signature]]
+    paths: Sequence[tuple[str, Sequence[re.Pattern[str]]]]
+
+    @classmethod
+    def of(cls, run: Run, patterns: Sequence[str]) -> _Wanted:
+        extractors = run.catalog.extractors(*patterns)
+        files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
+        by_store = {
+            name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))
+        }
+        stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
+        signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
+        return cls(by_store, stores, signatures, [(name, [pattern(p) for p in source.patterns]) for name, source in files])
 
 
 def plan(
-    run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native"
+    run: Run, listing: Sequence[tuple[OpenVolume, Batch]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
 ) -> Iterator[ExtractUnit]:
-    """The units of an extraction, in a fixed order. Patterns name extractors ("windows.*")."""
-    extractors = run.catalog.extractors(*patterns)
-    files = [(e.name, e.source) for e in extractors if isinstance(e.source, Files)]
-    by_store = {name: tuple(e.name for e in extractors if isinstance(e.source, kind)) for name, kind in (("regf", Keys), ("evtx", Events))}
-    stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
-    signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
-    paths = [(name, [pattern(p) for p in source.patterns]) for name, source in files]
+    """The units of an extraction from listed files, in a fixed order. Patterns name extractors ("windows.*")."""
+    wanted = _Wanted.of(run, patterns)
     for volume, table in listing:
         place = Place.of(volume, engine)
         rows = [r for r in listed(table) if r.verdict != "overwritten"]
         index = {r.file.path.casefold(): i for i, r in enumerate(rows) if r.file.state == "allocated" and not r.file.stream}
-        contents = sniff(volume, rows, signatures)
+        contents = sniff(volume, rows, wanted.signatures)
         for i, row in enumerate(rows):
             by_content = contents.get(i, ())
-            names = tuple(n for n, regexes in paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
+            names = tuple(n for n, regexes in wanted.paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
             if names:
-                yield ExtractUnit(place, row.file, "", names)
+                yield ExtractUnit(place, row.file, "", names, columns=columns)
             for store in by_content:
-                if store in stores:
-                    logs = companions(rows, row, stores[store].companions, index)
-                    yield ExtractUnit(place, row.file, store, by_store[store], logs)
+                if store in wanted.stores:
+                    logs = companions(rows, row, wanted.stores[store].companions, index)
+                    yield ExtractUnit(place, row.file, store, wanted.by_store[store], logs, columns)
+
+
+def plan_carved(
+    run: Run, finds: Sequence[tuple[OpenVolume, CarvedRef]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
+) -> Iterator[ExtractUnit]:
+    """The units of an extraction from carved files: by content alone, as they have no path."""
+    wanted = _Wanted.of(run, patterns)
+    for volume, file in finds:
+        place = Place.of(volume, engine)
+        head = place.open(file).read_at(0, HEAD)
+        for name, signatures in wanted.signatures.items():
+            if any(s.matches(head) for s in signatures):
+                store = name if name in wanted.stores else ""
+                yield ExtractUnit(place, file, store, wanted.by_store[name] if store else (name,), (), columns)
+
+
+HEAD = 512
+"""Bytes of a carved file that signatures are looked for in."""
 
 
 def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
@@ -70,16 +107,18 @@ def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
 
 
 def run_extract(unit: ExtractUnit) -> UnitResult:
-    """Open the unit's file and run its extractors; values of the result are Records."""
+    """Open the unit's file and run its extractors; values of the result are Records, or Tabled."""
     where = f"{unit.place.volume}:/{unit.file.path}" + (f":{unit.file.stream}" if unit.file.stream else "")
 
     def work(result: UnitResult) -> None:
         volume = unit.place.target()
-        run = volume.run
-        fs = volume.filesystem(unit.place.engine)
-        stream = unit.place.open(unit.file)
-        layers = (*volume.layers, fs.format, f"file:{unit.file.id}", *((unit.store,) if unit.store else ()))
-        context = _Context(unit, run, stream, where, layers, result)
+        file = unit.file
+        if isinstance(file, CarvedRef):
+            layers: tuple[str, ...] = (*volume.layers, f"carved:{file.runs[0][0]}")
+        else:
+            layers = (*volume.layers, volume.filesystem(unit.place.engine).format, f"file:{file.id}")
+        layers += (unit.store,) if unit.store else ()
+        context = _Context(unit, volume.run, unit.place.open(file), where, layers, result)
         if unit.store:
             context.from_store()
         else:
@@ -102,20 +141,22 @@ class _Context:
         return Budget(self.run.limits, self.run.cancelled, lambda f: out.append(_placed(f, self.where)), room)
 
     def from_file(self) -> None:
-        unit = self.unit
-        fs = unit.place.target().filesystem(unit.place.engine)
-        entry = fs.entry(unit.file.id, unit.file.sequence)
+        unit, file = self.unit, self.unit.file
+        if isinstance(file, CarvedRef):
+            found = Found(self.stream, file.path, None, file.state)
+        else:
+            fs = unit.place.target().filesystem(unit.place.engine)
+            folder = file.path.rpartition("/")[0]
 
-        def sibling(name: str) -> ByteSource | None:
-            parent = unit.file.path.rpartition("/")[0]
-            try:
-                return fs.get(f"{parent}/{name}" if parent else name).open()
-            except UsageError:
-                return None
+            def sibling(name: str) -> ByteSource | None:
+                try:
+                    return fs.get(f"{folder}/{name}" if folder else name).open()
+                except UsageError:
+                    return None
 
-        found = Found(self.stream, unit.file.path, entry, unit.file.state, sibling)
+            found = Found(self.stream, file.path, fs.entry(file.id, file.sequence), file.state, sibling)
         for name in unit.extractors:
-            self._rows(self._extractor(name), found)
+            self._run(self._extractor(name), [found])
 
     def from_store(self) -> None:
         unit = self.unit
@@ -125,21 +166,25 @@ class _Context:
         opened = form.open(self.stream, logs, self.budget(unit.store))
         for name in unit.extractors:
             extractor = self._extractor(name)
-            for target in _targets(extractor, opened, self.budget(name)):
-                self._rows(extractor, target)
+            self._run(extractor, _targets(extractor, opened, self.budget(name)))
 
     def _extractor(self, name: str) -> Extractor:
         found = self.run.catalog.get(Extractor, name)
         assert isinstance(found, Extractor)
         return found
 
-    def _rows(self, extractor: Extractor, target: Any) -> None:
+    def _run(self, extractor: Extractor, targets: Iterable[Any]) -> None:
         budget = self.budget(extractor.name)
-        try:
-            for row in extractor.rows(target, budget):
-                self.result.values.append(self._record(extractor, row))
-        except EvidenceError as error:
-            budget.report(error)
+        table = Tabulator(extractor, self.result.values, self.result.findings) if self.unit.columns else None
+        take = table.add if table is not None else self.result.values.append
+        for target in targets:
+            try:
+                for row in extractor.rows(target, budget):
+                    take(self._record(extractor, row))
+            except EvidenceError as error:
+                budget.report(error)
+        if table is not None:
+            table.flush()
 
     def _record(self, extractor: Extractor, row: Row) -> Record:
         source = row.source if row.source is not None else self.stream
@@ -163,7 +208,7 @@ def _targets(extractor: Extractor, opened: Any, budget: Budget) -> Iterator[Any]
     if isinstance(source, Keys):
         # A hive whose kind cannot be told is asked everything: patterns that do not fit match nothing.
         if source.hive in ("*", opened.kind) or opened.kind == "UNKNOWN":
-            yield from opened.find(source.patterns)
+            yield from opened.find(source.patterns, deleted=True)
     elif isinstance(source, Events):
         for record in opened.records(budget):
             if source.channel in ("", record.channel) and (not source.ids or record.event_id in source.ids):

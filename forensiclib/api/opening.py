@@ -50,15 +50,15 @@ class OpenVolume(Volume):
     """A volume that can open its file system. ``name`` is what paths start with ("2" in "2:/Windows").
 
     Reading it goes on past damage: an unreadable grain reads as zero and is a finding of the Run.
-    ``strict`` is the same bytes with damage raised.
+    ``strict`` is the same bytes with damage raised; ``damaged`` says whether any was met so far.
     """
 
-    __slots__ = ("_systems", "image", "run", "strict")
+    __slots__ = ("_systems", "damaged", "image", "run", "strict")
 
     def __init__(self, image: OpenImage, volume: Volume, run: Run) -> None:
         self.strict = volume.data
         super().__init__(
-            fill_bad(volume.data, lambda e: image.run.budget("read").report(e, image.name), image.sector_size),
+            fill_bad(volume.data, self._bad, image.sector_size),
             index=volume.index,
             start=volume.start,
             scheme=volume.scheme,
@@ -68,8 +68,12 @@ class OpenVolume(Volume):
             state=volume.state,
             locked=volume.locked,
         )
-        self.image, self.run = image, run
+        self.image, self.run, self.damaged = image, run, False
         self._systems: dict[str, FileSystem] = {}
+
+    def _bad(self, error: EvidenceError) -> None:
+        self.damaged = True
+        self.image.run.budget("read").report(error, self.image.name)
 
     @property
     def name(self) -> str:
@@ -99,12 +103,29 @@ class OpenVolume(Volume):
         for form in self.candidates(engine):
             budget = self.run.budget(form.name, f"volume {self.name}")
             try:
-                return self._systems.setdefault(engine, form.open(self, budget))
+                opener = form.isolated if self.run.isolate and form.isolated is not None else form.open
+                return self._systems.setdefault(engine, opener(self, budget))
             except EvidenceError as error:
                 tried.append(f"{form.name}: {error}")
         if tried:
             raise Unsupported("file system", self._span(), "; ".join(tried))
         raise Unsupported("file system", self._span(), "no known file system begins here")
+
+    def close(self) -> None:
+        """End the file systems that were opened on it."""
+        systems, self._systems = self._systems, {}
+        for fs in systems.values():
+            fs.close()
+
+    def free(self, engine: Engine = "native") -> tuple[tuple[int, int], ...] | None:
+        """The (start, length) ranges in no file; None, and a finding, when the file system's own table of them
+        cannot be read. Raises EvidenceError without a file system."""
+        system = self.filesystem(engine)
+        try:
+            return system.unallocated()
+        except EvidenceError as error:
+            self.run.budget(system.format, f"volume {self.name}").report(error, "free space")
+            return None
 
     def _span(self) -> Span | None:
         spans = self.trace(0, min(self.size, 512))
@@ -136,6 +157,12 @@ class OpenImage(Image):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Close the file systems, then the files behind the image."""
+        for volume in self._volumes or ():
+            volume.close()
+        super().close()
 
     def verify(self, algorithms: Sequence[str] = ()) -> Verification:
         """Read the whole media once, check every stored chunk checksum, compare the stored digests.
@@ -182,12 +209,24 @@ class OpenImage(Image):
                 return volume
         raise UsageError(f"no volume {name!r}; there are {', '.join(v.name for v in self.volumes())}")
 
-    def find(self, where: str, engine: Engine = "native") -> Entry:
-        """The entry at "VOLUME:/path" ("2:/Windows/notepad.exe")."""
-        volume, colon, path = where.partition(":")
-        if not colon:
-            raise UsageError(f"{where!r}: write VOLUME:/PATH, such as 1:/Users")
-        return self.volume(volume).filesystem(engine).get(path.strip("/"))
+    def find(self, where: str, engine: Engine = "native", *, deleted: bool = False) -> Entry:
+        """The allocated entry at "VOLUME:/path" ("2:/Windows/notepad.exe"), or with ``deleted`` the one entry
+        of that path that is not allocated. UsageError when there is none, or more than one deleted."""
+        name, colon, path = where.partition(":")
+        path = path.strip("/")
+        if not colon or not path:
+            raise UsageError(f"{where}: write VOLUME:/PATH, such as 1:/Users")
+        system = self.volume(name).filesystem(engine)
+        if not deleted:
+            try:
+                return system.get(path)
+            except UsageError as error:
+                raise UsageError(f"{where}: no such file or folder among the allocated ones of volume {name}") from error
+        found = [e for e in system.walk() if e.state != "allocated" and e.path.casefold() == path.casefold()]
+        if len(found) != 1:
+            which = "no deleted file of that path" if not found else f"{len(found)} deleted files of that path; recover writes them all"
+            raise UsageError(f"{where}: {which}")
+        return found[0]
 
     def listing(self, engine: Engine = "native") -> list[tuple[OpenVolume, Batch]]:
         """(volume, files table) for every volume that has a readable file system; the others go to the
@@ -217,7 +256,7 @@ def _expand(evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     paths = tuple(os.fspath(p) for p in evidence)
     if not paths:
         raise UsageError("no evidence given")
-    return paths
+    return paths if len(paths) > 1 else _expand(paths[0])
 
 
 def _order(formats: Sequence[ImageFormat], head: bytes, suffix: str) -> list[ImageFormat]:

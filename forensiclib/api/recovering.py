@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forensiclib.api.case import new_folder
 from forensiclib.api.match import Listed, listed
 from forensiclib.api.names import safe_path
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
@@ -16,11 +17,11 @@ from forensiclib.api.run import Run
 from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
 from forensiclib.core.batch import Batch
 from forensiclib.core.entry import Entry, FileSystem, Stream
-from forensiclib.core.errors import EvidenceError
+from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 
-__all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "hash_units", "recover", "run_hash"]
+__all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "content", "hash_files", "hash_units", "recover", "run_hash", "unreadable"]
 
 BLOCK = 1 << 20
 ALGORITHMS = ("md5", "sha1", "sha256")
@@ -29,14 +30,14 @@ ALGORITHMS = ("md5", "sha1", "sha256")
 @dataclass(frozen=True, slots=True)
 class FileDigest:
     """One stream's digests. ``written`` is where its content went, relative, or "". ``replaced`` bytes
-    were zero-filled because they now belong to another file; ``bad`` could not be read."""
+    were zero-filled because they now belong to another file, ``unreadable`` ones because the image cannot give them."""
 
     file: FileRef
     size: int
     digests: tuple[tuple[str, str], ...]
     written: str = ""
     replaced: int = 0
-    bad: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,38 @@ def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, fre
     return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
 
 
+def content(volume: OpenVolume, entry: Entry, opened: Stream, engine: Engine = "native") -> ByteSource:
+    """One content as it may be shown: see ``benign``; bytes replaced are a finding of the volume's run."""
+    fs = volume.filesystem(engine)
+    free = Free(fs.unallocated() if entry.state != "allocated" else ())
+    source, replaced = benign(volume, fs, entry, opened, free)
+    if replaced:
+        volume.run.report(_replaced(replaced, f"{volume.name}:/{entry.path}"))
+    return source
+
+
+def _replaced(count: int, where: str) -> Finding:
+    return Finding.note("recovered content", f"{count} bytes belong to another file now and read as zero", where)
+
+
+def unreadable(volume: OpenVolume, stream: Stream) -> int:
+    """How many bytes of a stream that was read the image cannot give, in whole sectors. Costs nothing on a
+    sound image."""
+    if not volume.damaged:
+        return 0
+    bad, grain = 0, volume.image.sector_size
+    for start, length in stream.runs:
+        for at in range(start, start + length, BLOCK) if start is not None else ():
+            n = min(BLOCK, start + length - at) if start is not None else 0
+            try:
+                volume.strict.read_at(at, n)
+            except EvidenceError:
+                lost: list[EvidenceError] = []
+                fill_bad(volume.strict, lost.append, grain).read_at(at, n)
+                bad += len(lost) * grain
+    return min(bad, stream.size)
+
+
 def hash_units(
     volume: OpenVolume,
     table: Batch,
@@ -140,7 +173,8 @@ def run_hash(unit: HashUnit) -> UnitResult:
         volume = unit.place.target()
         fs = volume.filesystem(unit.place.engine)
         deleted = any(f.state != "allocated" for f in unit.files)
-        free = Free(fs.unallocated() if deleted else ())
+        ranges = volume.free(unit.place.engine) if deleted else ()
+        free = Free(((0, volume.size),) if ranges is None else ranges)
         for file, name in zip(unit.files, unit.names, strict=True):
             volume.run.check()
             where = f"{volume.name}:/{file.path}" + (f":{file.stream}" if file.stream else "")
@@ -159,7 +193,8 @@ def _one(
     stream = entry.open(file.stream)
     source, replaced = benign(volume, fs, replace(entry, state=file.state), stream, free)
     bad: list[EvidenceError] = []
-    source = fill_bad(source, bad.append, max(512, fs.block_size))
+    grain = max(512, fs.block_size)
+    source = fill_bad(source, bad.append, grain)
     hashes = [hashlib.new(a, usedforsecurity=False) for a in unit.algorithms]
     out = None
     if name:
@@ -182,10 +217,36 @@ def _one(
         if out is not None:
             out.close()
     if replaced:
-        result.findings.append(Finding.note("recovered content", f"{replaced} bytes belong to another file now and read as zero", where))
+        result.findings.append(_replaced(replaced, where))
     result.findings += [Finding.of(error, where=where) for error in bad]
+    lost = min(source.size, len(bad) * grain + unreadable(volume, stream))
+    if lost:
+        text = f"{lost} bytes cannot be read and count as zero in its digests"
+        result.findings.append(Finding("Unreadable", "content", text, where, "", None))
     digests = tuple((a, h.hexdigest()) for a, h in zip(unit.algorithms, hashes, strict=True))
-    return FileDigest(file, source.size, digests, name, replaced, len(bad) * max(512, fs.block_size))
+    return FileDigest(file, source.size, digests, name, replaced, lost)
+
+
+def hash_files(
+    run: Run, image: OpenImage, algorithms: Sequence[str] = ALGORITHMS, engine: Engine = "native"
+) -> Iterator[tuple[str, FileDigest]]:
+    """("VOLUME:/path", digests) of every file with content, live and deleted, in the order of the disk.
+
+    UsageError for an algorithm that hashlib does not have.
+    """
+    unknown = [a for a in algorithms if a not in hashlib.algorithms_guaranteed or a.startswith("shake")]
+    if unknown or not algorithms:
+        there = ", ".join(sorted(a for a in hashlib.algorithms_guaranteed if not a.startswith("shake")))
+        raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {there}")
+    image.run = run
+    for volume, table in image.listing(engine):
+        units = list(hash_units(volume, table, engine, algorithms=tuple(algorithms)))
+        for done, result in enumerate(run.map(run_hash, units), 1):
+            for finding in result.findings:
+                run.report(finding)
+            for item in result.values:
+                yield f"{volume.name}:/{item.file.path}" + (f":{item.file.stream}" if item.file.stream else ""), item
+            run.progress("hash", done, len(units))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +261,7 @@ class Recovered:
     written: str
     digests: tuple[tuple[str, str], ...]
     replaced: int
+    unreadable: int = 0
 
 
 def recover(run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engine = "native") -> Iterator[Recovered]:
@@ -208,6 +270,7 @@ def recover(run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engi
     Files that the file system has no name for any more come from ``carve``.
     """
     image.run = run
+    new_folder(to)
     for volume, table in image.listing(engine):
         verdicts = {(r.file.id, r.file.sequence, r.file.path, r.file.stream): r.verdict for r in listed(table)}
         units = list(hash_units(volume, table, engine, os.fspath(to), only_deleted=True))
@@ -219,5 +282,5 @@ def recover(run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engi
                     f = item.file
                     verdict = verdicts[f.id, f.sequence, f.path, f.stream]
                     path = f"{volume.name}:/{f.path}" + (f":{f.stream}" if f.stream else "")
-                    yield Recovered(path, f.state, verdict, item.size, item.written, item.digests, item.replaced)
+                    yield Recovered(path, f.state, verdict, item.size, item.written, item.digests, item.replaced, item.unreadable)
             run.progress("recover", done, len(units))

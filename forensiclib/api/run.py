@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,8 @@ __all__ = ["Progress", "Run"]
 Progress = Callable[[str, int, int], None]
 """(what is going on, done, total), called on the caller's thread. total 0 is "not known"."""
 T = TypeVar("T")
+POLL = 0.2
+"""Seconds between two looks at ``cancelled`` while a worker is busy."""
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -55,19 +57,25 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     dropped: int = 0
+    _told: set[Finding] = field(default_factory=set, repr=False)
 
     def report(self, finding: Finding) -> None:
-        """Keep a finding; beyond ``limits.findings`` they are counted in ``dropped``."""
+        """Keep a finding, the same one once; beyond ``limits.findings`` they are counted in ``dropped``."""
+        if finding in self._told:
+            return
         if len(self.findings) < self.limits.findings:
+            self._told.add(finding)
             self.findings.append(finding)
         else:
             self.dropped += 1
 
     def budget(self, room: str, where: str = "") -> Budget:
-        """A fresh Budget whose findings land here, with ``where`` filled in when the room gave none."""
+        """A fresh Budget whose findings land here, with ``where`` before what the room says of the place, and
+        the room's name where it left it out."""
 
         def report(finding: Finding) -> None:
-            self.report(finding if finding.where or not where else _at(finding, where))
+            place = f"{where}: {finding.where}" if where and finding.where and finding.where != where else finding.where or where
+            self.report(replace(finding, where=place, room=finding.room or room))
 
         return Budget(self.limits, self.cancelled, report, room)
 
@@ -88,12 +96,18 @@ class Run:
         try:
             while flying:
                 self.check()
-                result = flying.pop(0).result()
+                result = self._result(flying.pop(0))
                 flying += [self.executor.submit(call, unit) for unit in islice(waiting, 1)]
                 yield result
         finally:
             for future in flying:
                 future.cancel()
+
+    def _result(self, future: Future[T]) -> T:
+        while self.cancelled is not None and not future.done():
+            self.check()  # a unit may be one large file: the wish to stop does not wait for its end
+            wait((future,), timeout=POLL)
+        return future.result()
 
     def extract(self, image: OpenImage, *patterns: str) -> Iterator[Record]:
         """Records of the extractors that the patterns name ("windows.*"; none is all); see
@@ -113,7 +127,3 @@ class Run:
         from forensiclib.api.carving import carve
 
         return carve(self, image, to=to, everything=everything)
-
-
-def _at(finding: Finding, where: str) -> Finding:
-    return Finding(finding.kind, finding.what, finding.found, where, finding.room, finding.span)

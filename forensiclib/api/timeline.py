@@ -1,4 +1,4 @@
-"""Events out of listings and records, sorted into one table."""
+"""Events out of listings, and all events sorted into one table."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import Extractor
-from forensiclib.core.record import Record
-from forensiclib.core.time import Timestamp
+from forensiclib.tables.parquet import sql_source
 
-__all__ = ["file_events", "record_events", "sort_timeline"]
+__all__ = ["file_events", "sort_timeline"]
 
 FILE_TIMES = ("born", "modified", "accessed", "changed", "deleted", "fn_born", "fn_modified", "fn_accessed", "fn_changed")
-LONGEST = 300
-"""Characters of a description: a line of a timeline, not the record itself."""
 
 
 def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any]]:
@@ -42,41 +38,17 @@ def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any
             yield base | {"time": when, "event": f"file.{name}"}
 
 
-def record_events(extractor: Extractor, record: Record) -> Iterator[dict[str, Any]]:
-    """One event for each Time field that is set."""
-    times = [f.name for f in extractor.fields if f.type.name == "time"]
-    text = "; ".join(
-        f"{f.name}={record.values[f.name]}"
-        for f in extractor.fields
-        if f.type.name in ("text", "path", "sid", "integer") and record.values[f.name] not in (None, "")
-    )
-    start = next((s.start for s in record.spans if s.root), None)
-    for name in times:
-        stamp = record.values[name]
-        if isinstance(stamp, Timestamp) and stamp.int64 is not None:
-            yield {
-                "time": stamp.int64,
-                "zone": stamp.zone,
-                "event": f"{record.name}.{name}",
-                "path": record.path,
-                "description": text[:LONGEST],
-                "state": record.state,
-                "start": start,
-            }
-
-
 def sort_timeline(unsorted: Path, target: Path) -> int:
     """Sort by time and then by every other column, in bounded memory. Returns the number of events."""
     import duckdb
 
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB", "temp_directory": str(target.parent / ".sort")}) as db:
         db.execute("set preserve_insertion_order = true")
-        source = str(unsorted).replace("'", "''")
         out = str(target).replace("'", "''")
         db.execute(
-            f"copy (select * from read_parquet('{source}') order by time, event, path, description, state, start, zone) "
+            f"copy (select * from {sql_source(unsorted)} order by time, event, path, description, state, start, zone) "
             f"to '{out}' (format parquet, compression zstd, row_group_size 65536)"
         )
-        row = db.execute(f"select count(*) from read_parquet('{out}')").fetchone()
+        row = db.execute(f"select count(*) from {sql_source(target)}").fetchone()
     assert row is not None
     return int(row[0])

@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, open_image
 from forensiclib.api.run import Run
-from forensiclib.core.errors import EvidenceError, ForensicError
+from forensiclib.core.errors import EvidenceError, ForensicError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Limits
 from forensiclib.core.record import State
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.core.span import Span
 
-__all__ = ["FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
+__all__ = ["CarvedRef", "FileRef", "Place", "UnitResult", "VolumeSource", "run_unit"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,16 @@ class FileRef:
     sequence: int
     path: str
     state: State = "allocated"
+    stream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CarvedRef:
+    """A carved file: (start, length) ranges of a volume, in order of content, that no file system names."""
+
+    runs: tuple[tuple[int, int], ...]
+    path: str
+    state: State = "carved"
     stream: str = ""
 
 
@@ -57,6 +67,8 @@ class Place:
         return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if not self.paths:
+            raise UsageError("evidence that is no file cannot be opened again in another process: use threads")
         return Place, (self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format)
 
     def opened(self) -> OpenImage:
@@ -67,8 +79,10 @@ class Place:
         """The volume."""
         return self.opened().volume(self.volume)
 
-    def open(self, file: FileRef) -> ByteSource:
-        """The stream that a FileRef names."""
+    def open(self, file: FileRef | CarvedRef) -> ByteSource:
+        """The stream that it names."""
+        if isinstance(file, CarvedRef):
+            return ExtentSource(self.target(), file.runs)
         return self.target().filesystem(self.engine).entry(file.id, file.sequence).open(file.stream)
 
 

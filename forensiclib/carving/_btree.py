@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.sqlite_extent import BTREE
+from forensiclib.formats.sqlite import BTREE
 
 __all__ = ["Reached", "is_page", "reach"]
 

@@ -54,7 +54,7 @@ def _measure_tar(data: ByteSource, budget: Budget) -> Find | None:
     if not members:
         return None
     if not same_byte(data, at, at + 2 * _BLOCK, budget):
-        return Find(at, 0.7, f"{members} members, then neither a member nor the end mark", complete=False)
+        return Find(at, 0.7, f"{members} members, then neither a member nor the end mark", complete=False, owned=at)
     end = at + 2 * _BLOCK
     record = -(-end // _RECORD) * _RECORD
     if same_byte(data, end, record, budget):

@@ -10,7 +10,8 @@ file that is contiguous in unallocated space is found; fragments are not put tog
 
 The result does not depend on the size of windows and units, nor on who runs the units: the only thing
 that one unit must know of those before it is how far their owned bytes reach, and a unit that was
-examined without knowing is examined again where that matters.
+examined without knowing is examined again where that matters. One bound counts by units: the bytes that
+forged headers may waste (unit.WASTE); where it was reached is a finding.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 
-from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, examine, later
+from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, examine, later, measured
 from forensiclib.core.declare import Carver
 from forensiclib.core.errors import UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
-__all__ = ["Carved", "carve", "plan", "runs"]
+__all__ = ["Carved", "carve", "plan", "recognise", "runs"]
 
 WINDOW = 4 << 20
 UNIT = 64 << 20
@@ -126,6 +127,16 @@ def carve(
         done += work.stop - work.start
         if progress is not None:
             progress(done, total)
+
+
+def recognise(source: ByteSource, carvers: Sequence[Carver], budget: Budget) -> Carved | None:
+    """The file that begins with the first byte of ``source``, by structure; None when none does."""
+    ordered = tuple(sorted(carvers, key=lambda c: c.name))
+    unit = Unit(source, ordered, Signatures(b"", (), 0, 0), 0, source.size, source.size, 1, budget.limits)
+    found, findings = measured(unit, budget.cancelled)
+    for finding in findings:
+        budget.report(finding)
+    return found
 
 
 def _submitted(

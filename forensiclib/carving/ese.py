@@ -9,7 +9,7 @@ from forensiclib.carving._read import same_byte
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.ese_extent import HEADER, PAGE, ROOT
+from forensiclib.formats.ese import HEADER, PAGE, ROOT
 
 __all__ = ["CARVERS"]
 

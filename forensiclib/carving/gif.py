@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure"]
+
+_SCREEN = 13
+"""Bytes of header and logical screen descriptor."""
+
+
+def _signatures() -> tuple[Signature, ...]:
+    """Version, a packed field, and behind the colour table that it announces an extension or an image: the
+    scan itself refuses the six letters alone."""
+    out = []
+    for packed in (0, *range(0x80, 0x88)):
+        gap = _SCREEN - 11 + _table(packed)
+        for version, block in product((b"GIF87a", b"GIF89a"), (b"\x21", b"\x2c")):
+            mask = b"\xff" * 6 + bytes(4) + (b"\x87" if packed else b"\x80") + bytes(gap) + b"\xff"
+            out.append(Signature(version + bytes(4) + bytes((packed,)) + bytes(gap) + block, mask=mask))
+    return tuple(out)
 
 
 def _table(packed: int) -> int:
@@ -28,11 +45,11 @@ def _sub_blocks(data: ByteSource, at: int, budget: Budget) -> int:
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
     """Logical screen, extensions and images to the trailer."""
-    head = data.read_at(0, 13)
-    if len(head) < 13 or head[:6] not in (b"GIF87a", b"GIF89a") or head[6:8] == b"\0\0" or head[8:10] == b"\0\0":
+    head = data.read_at(0, _SCREEN)
+    if len(head) < _SCREEN or head[:6] not in (b"GIF87a", b"GIF89a") or head[6:8] == b"\0\0" or head[8:10] == b"\0\0":
         return None
     width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
-    at, images = 13 + _table(head[10]), 0
+    at, images = _SCREEN + _table(head[10]), 0
     sound = at
     while True:
         budget.item()
@@ -63,7 +80,7 @@ CARVERS = (
         title="GIF picture",
         extension="gif",
         mime="image/gif",
-        signatures=(Signature(b"GIF87a"), Signature(b"GIF89a")),
+        signatures=_signatures(),
         measure=measure,
         maximum=512 << 20,
         refs=("GIF89a Specification (1990), 17 to 27: blocks",),

@@ -80,7 +80,13 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
     if not whole or furthest > end:
         length = min(data.size, furthest) if last == b"mdat" and furthest else end
         return Find(
-            max(length, end), 0.4, "movie header sound, media data breaks off", extension, title, complete=False, owned=_media(boxes)
+            max(length, end),
+            0.4,
+            "movie header sound, media data breaks off",
+            extension,
+            title,
+            complete=False,
+            owned=_media(boxes, sum(movie)),
         )
     if b"mdat" not in kinds and b"moof" not in kinds:
         return None
@@ -125,9 +131,9 @@ def _without_movie(kinds: list[bytes], end: int, whole: bool, extension: str, ti
     return Find(end, 0.2, "media data without a movie header", extension, title, complete=False, owned=0)
 
 
-def _media(boxes: list[tuple[bytes, int, int]]) -> int:
-    """Where the first box of media data begins: what is before it is certainly this file's."""
-    return next((place for kind, place, _ in boxes if kind == b"mdat"), 0)
+def _media(boxes: list[tuple[bytes, int, int]], movie: int) -> int:
+    """Where the first box of media data begins, or the movie header ends: what is before is certainly this file's."""
+    return next((place for kind, place, _ in boxes if kind == b"mdat"), movie)
 
 
 CARVERS = (

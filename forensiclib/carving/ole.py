@@ -10,7 +10,7 @@ from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.guid import guid
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.ole_extent import ENTRY, HEADER
+from forensiclib.formats.ole import ENTRY, HEADER
 
 __all__ = ["CARVERS"]
 

@@ -67,7 +67,7 @@ def _offsets_hold(window: Window, table: int, starts: set[int], end: int) -> boo
 def _measure(data: ByteSource, budget: Budget) -> Find | None:
     window, held = Window(data), 0
     for reference in (1, 2, 4, 3, 8):
-        at, starts = _FIRST, set[int]()
+        at, starts, refers = _FIRST, set[int](), False
         while at > 0:
             budget.item()
             if starts and (end := _trailer_end(window, at, starts, reference)) > 0:
@@ -76,8 +76,11 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
                 return Find(end, 0.8, f"{len(starts)} objects, the offset table names others")
             starts.add(at)
             behind = _object_end(window, at, reference)
+            refers |= window.number(at, 1) >> 4 in _REFERENCES
             held = max(held, min(at, data.size) if len(starts) > _FIRST else 0)
             at = behind
+        if not refers and reference == 1 and len(starts) > 1:
+            break  # no object refers to another: the size of references makes no difference
     return Find(held, 0.3, "objects without an offset table behind them", complete=False) if held > 1024 else None
 
 

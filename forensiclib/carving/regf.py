@@ -9,12 +9,10 @@ from forensiclib.carving._read import Window
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.regf_extent import BASE, BIN, LOG_ENTRY
+from forensiclib.formats.regf import BASE_BLOCK, BINS, HIVE_BIN, LOG_ENTRY, SECTOR
 
 __all__ = ["CARVERS"]
 
-_BINS = 4_096
-_SECTOR = 512
 _WORDS = struct.Struct("<127I")
 
 
@@ -28,19 +26,19 @@ def _checksum(raw: bytes) -> int:
 
 def _bin(window: Window, at: int, size: int) -> int:
     """Length of the hive bin at ``at`` (from the first bin), 0 when none is there."""
-    raw = window.at(_BINS + at, BIN.size)
-    if len(raw) < BIN.size:
+    raw = window.at(BINS + at, HIVE_BIN.size)
+    if len(raw) < HIVE_BIN.size:
         return 0
-    signature, offset, length, *_rest = BIN.unpack(raw)
+    signature, offset, length, *_rest = HIVE_BIN.unpack(raw)
     good = signature == b"hbin" and offset == at and length and length % 4096 == 0 and at + length <= size
-    return int(length) if good and _BINS + at + length <= window.size else 0
+    return int(length) if good and BINS + at + length <= window.size else 0
 
 
 def _bins(window: Window, size: int, budget: Budget) -> tuple[int, int]:
     """(how far the hive bins reach, bytes among them that are in none). The walk resumes at the next
     page that says it is the bin of its own offset."""
     at = reach = spoiled = 0
-    while at < size and _BINS + at < window.size:
+    while at < size and BINS + at < window.size:
         budget.item()
         length = _bin(window, at, size)
         if length:
@@ -65,25 +63,25 @@ def _hive(window: Window, head: dict[str, Any], sealed: bool, budget: Budget) ->
     held, spoiled = _bins(window, size, budget)
     if not held:
         return None
-    dirty = _named(head["name"]) + ("" if head["sequence1"] == head["sequence2"] else "; not cleanly closed")
+    dirty = _named(head["file_name"]) + ("" if head["primary"] == head["secondary"] else "; not cleanly closed")
     if spoiled:
         dirty += f"; {spoiled} bytes between bins are in none"
     if held < size:
-        return Find(_BINS + held, 0.6, f"hive bins for {held} of {size} bytes{dirty}", complete=False)
+        return Find(BINS + held, 0.6, f"hive bins for {held} of {size} bytes{dirty}", complete=False)
     if not sealed or spoiled:
-        return Find(_BINS + size, 0.6 if spoiled else 0.8, f"hive bins to the end{'' if sealed else '; base block checksum wrong'}{dirty}")
-    return Find(_BINS + size, 1.0, f"base block checksum and all hive bins{dirty}")
+        return Find(BINS + size, 0.6 if spoiled else 0.8, f"hive bins to the end{'' if sealed else '; base block checksum wrong'}{dirty}")
+    return Find(BINS + size, 1.0, f"base block checksum and all hive bins{dirty}")
 
 
 def _new_log(window: Window, budget: Budget) -> Find | None:
-    at, count, sequence = _SECTOR, 0, -1
+    at, count, sequence = SECTOR, 0, -1
     while True:
         budget.item()
         raw = window.at(at, LOG_ENTRY.size)
         if len(raw) < LOG_ENTRY.size:
             break
         signature, size, _flags, number, bins_size, pages, *_hashes = LOG_ENTRY.unpack(raw)
-        if signature != b"HvLE" or not size or size % _SECTOR or bins_size % 4096 or not pages or at + size > window.size:
+        if signature != b"HvLE" or not size or size % SECTOR or bins_size % 4096 or not pages or at + size > window.size:
             break
         if count and number != sequence + 1 & 0xFFFFFFFF:
             break
@@ -94,12 +92,12 @@ def _new_log(window: Window, budget: Budget) -> Find | None:
 
 
 def _old_log(window: Window, head: dict[str, int], budget: Budget) -> Find | None:
-    if window.at(_SECTOR, 4) != b"DIRT" or not head["bins_size"] or head["bins_size"] % 4096:
+    if window.at(SECTOR, 4) != b"DIRT" or not head["bins_size"] or head["bins_size"] % 4096:
         return None
-    vector = window.source.read_at(_SECTOR + 4, budget.allocate("dirty vector", head["bins_size"] // 4096))
+    vector = window.source.read_at(SECTOR + 4, budget.allocate("dirty vector", head["bins_size"] // 4096))
     dirty = int.from_bytes(vector, "little").bit_count()
-    start = -(-(_SECTOR + 4 + len(vector)) // _SECTOR) * _SECTOR
-    end = start + dirty * _SECTOR
+    start = -(-(SECTOR + 4 + len(vector)) // SECTOR) * SECTOR
+    end = start + dirty * SECTOR
     whole = end <= window.size
     why = f"{dirty} sectors in the dirty vector, not checked"
     return Find(min(end, window.size), 0.5, why, "log", "Registry transaction log", complete=whole)
@@ -107,18 +105,18 @@ def _old_log(window: Window, head: dict[str, int], budget: Budget) -> Find | Non
 
 def _measure(data: ByteSource, budget: Budget) -> Find | None:
     window = Window(data)
-    raw = window.at(0, BASE.size)
-    if len(raw) < BASE.size:
+    raw = window.at(0, BASE_BLOCK.size)
+    if len(raw) < BASE_BLOCK.size:
         return None
-    head = BASE.dict(raw)
-    if head["major"] != 1 or head["minor"] > 6 or head["format"] != 1 or head["type"] not in (0, 1, 2, 6):
+    head = BASE_BLOCK.dict(raw)
+    if head["major"] != 1 or head["minor"] > 6 or head["file_format"] != 1 or head["file_type"] not in (0, 1, 2, 6):
         return None
     sealed = _checksum(raw) == head["checksum"]
-    if head["type"] == 0:
+    if head["file_type"] == 0:
         return _hive(window, head, sealed, budget)
     if not sealed:
         return None
-    return _new_log(window, budget) if head["type"] == 6 else _old_log(window, head, budget)
+    return _new_log(window, budget) if head["file_type"] == 6 else _old_log(window, head, budget)
 
 
 CARVERS = (
@@ -129,7 +127,7 @@ CARVERS = (
         mime="application/x-ms-registry-hive",
         signatures=(Signature(b"regf"),),
         measure=_measure,
-        maximum=_BINS + 0x7FFF_F000,
+        maximum=BINS + 0x7FFF_F000,
         refs=(
             "libyal: Windows NT Registry File (REGF) format",
             "M. Suhanov: Windows registry file format specification",

@@ -9,7 +9,7 @@ from forensiclib.carving._read import Window
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.sqlite_extent import HEADER, WAL, WAL_FRAME
+from forensiclib.formats.sqlite import HEADER, WAL, WAL_FRAME
 
 __all__ = ["CARVERS"]
 

@@ -22,6 +22,8 @@ _FOLLOWED = {
 }  # fmt: skip
 """Tags whose numbers lead further."""
 _DIRECTORIES = 256
+_NUMBERS = 32 << 20
+"""Bytes of all lists of strips and tiles: a slide of a terapixel in tiles of 512 has 4 million, 8 bytes each."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class _Walk:
     pictures: int = 0
     make: bytes = b""
     dng: bool = False
+    numbers: int = 0
     queue: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
 
@@ -61,6 +64,13 @@ class _Walk:
         if len(got) < size:
             raise Truncated("TIFF field", None, f"{len(got)} of {size} bytes at {at}")
         return got
+
+    def listed(self, at: int, size: int) -> bytes:
+        """A list of places or sizes; all of them together are bounded."""
+        self.numbers += size
+        if self.numbers > _NUMBERS:
+            raise LimitExceeded("TIFF strips", None, f"lists of more than {_NUMBERS} bytes")
+        return self.raw(at, size)
 
     def directory(self, at: int) -> None:
         """One directory: entries, what they point to, the next one."""
@@ -95,7 +105,7 @@ class _Walk:
             if at + size > self.data.size:
                 raise Truncated("TIFF value", None, f"tag {tag}: {size} bytes at {at}")
             self.claim(at, size)
-            value = self.raw(at, size) if tag in (_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _SUB) else self.data.read_at(at, 64)
+            value = self.listed(at, size) if tag in (_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _SUB) else self.data.read_at(at, 64)
         if tag == _MAKE:
             self.make = value
         self.dng = self.dng or tag == _DNG

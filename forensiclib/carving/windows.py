@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from forensiclib.carving._read import Window
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.lnk_extent import HEADER
+from forensiclib.formats import lnk
+from forensiclib.formats._dsl import layout
 
 __all__ = ["CARVERS"]
 
-_CLSID = bytes.fromhex("0114020000000000c000000000000046")
+_LINK = layout(lnk.HEADER)
+_CLSID = UUID(lnk.CLASS).bytes_le
 _ID_LIST, _LINK_INFO, _TEXTS, _UNICODE, _NO_LINK_INFO = 1, 2, (4, 8, 16, 32, 64), 128, 256
 _BLOCKS = range(0xA0000001, 0xA000000D)
 _LARGEST = 1 << 20
@@ -45,17 +49,17 @@ def _extra_end(window: Window, at: int, budget: Budget) -> tuple[int, int, bool]
 
 def _measure_lnk(data: ByteSource, budget: Budget) -> Find | None:
     window = Window(data)
-    raw = window.at(0, HEADER.size)
-    if len(raw) < HEADER.size:
+    raw = window.at(0, _LINK.size)
+    if len(raw) < _LINK.size:
         return None
-    head = HEADER.dict(raw)
-    if head["size"] != HEADER.size or head["clsid"] != _CLSID or any(head["reserved"][:2]) or not any(raw[20:]):
+    head = _LINK.dict(raw)
+    if head["size"] != _LINK.size or head["class_id"] != _CLSID or head["reserved1"] or not any(raw[20:]):
         return None
-    flags, at = head["flags"], HEADER.size
+    flags, at = head["flags"], _LINK.size
     if flags & _ID_LIST:
         at = _id_list_end(window, at)
         if at < 0:
-            return Find(HEADER.size, 0.4, "header alone, the item list breaks off", complete=False)
+            return Find(_LINK.size, 0.4, "header alone, the item list breaks off", complete=False)
     if flags & _LINK_INFO and not flags & _NO_LINK_INFO:
         size = window.number(at, 4)
         if not 28 <= size <= _LARGEST or at + size > data.size or window.number(at + 4, 4) not in (28, 36, size):

@@ -53,7 +53,8 @@ _PACKAGES = (
 
 @dataclass(slots=True)
 class _Walk:
-    """What was met so far. ``safe`` is the end of the last member proven whole."""
+    """What was met so far. ``safe`` is the end of the last member proven whole: up to there the bytes are
+    the archive's own, or each of its members would be carved as an archive of what follows it."""
 
     safe: int = 0
     starts: set[int] = field(default_factory=set)
@@ -348,17 +349,17 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
         if not walk.safe:
             return None
         why = f"{len(walk.starts)} members seen, the chain of local headers breaks off"
-        return Find(walk.safe, 0.5, why, extension, title, complete=False)
+        return Find(walk.safe, 0.5, why, extension, title, complete=False, owned=walk.safe)
     directory = _directory(window, start, budget)
     end = _end_record(window, directory.end)
     if end is None:
         why = f"{len(walk.starts)} members, central directory breaks off after {directory.entries} entries"
-        return Find(walk.safe, 0.7, why, extension, title, complete=False)
+        return Find(walk.safe, 0.7, why, extension, title, complete=False, owned=walk.safe)
     if not _is_comment(end.comment):
         why = f"{directory.entries} members, end record; the comment of {len(end.comment)} bytes that it states is no text"
-        return Find(end.bare, 0.7, why, extension, title, complete=False)
+        return Find(end.bare, 0.7, why, extension, title, complete=False, owned=walk.safe)
     confidence, reason, complete = _judge(walk, start, directory, end)
-    return Find(end.end, confidence, reason, extension, title, complete)
+    return Find(end.end, confidence, reason, extension, title, complete, owned=walk.safe if confidence < 0.9 else None)
 
 
 CARVERS = (

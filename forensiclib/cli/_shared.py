@@ -5,29 +5,75 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
-from typing import Annotated, Any
+from functools import wraps
+from multiprocessing import active_children, get_context
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from forensiclib.api.opening import Engine
 from forensiclib.api.run import Run
+from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.text import escape
 from forensiclib.tables.jsonl import line
 
-EvidenceArg = Annotated[list[str], typer.Argument(metavar="EVIDENCE...", help="Image: the first segment is enough, or list them all.")]
+EvidenceArg = Annotated[list[str], typer.Argument(metavar="EVIDENCE", help="Image: the first segment is enough, or list them all.")]
 OneEvidence = Annotated[str, typer.Argument(metavar="EVIDENCE", help="Image; the first segment of a set is enough.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, one object a row.")]
-JobsOpt = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Workers. The results are the same for any number.")]
-EngineOpt = Annotated[str, typer.Option("--engine", help="native, or tsk (The Sleuth Kit) for a second opinion.")]
+JobsOpt = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers. The results are the same for any number.")]
+EngineOpt = Annotated[str, typer.Option("--engine", metavar="NAME", help="native, or tsk (The Sleuth Kit) for a second opinion.")]
 StrictOpt = Annotated[bool, typer.Option("--strict", help="Exit with 4 when anything was reported.")]
-PasswordOpt = Annotated[list[str] | None, typer.Option("--password", help="Try this on locked volumes; may be repeated.")]
+PasswordOpt = Annotated[list[str] | None, typer.Option("--password", metavar="TEXT", help="Try this on locked volumes; may be repeated.")]
 
-CHECK_FAILED = 4
+USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
+JOBS = ("verify", "recover", "carve", "examine")
+"""Commands that are more than their output: when its reader goes away they were not finished."""
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every expected error as one line on standard error and its exit code."""
+
+    @wraps(command)
+    def call(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader (head, less) went away: nothing more can be said there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if command.__module__.rpartition(".")[2] in JOBS:
+                _fail("the reader of the output went away before the job was done", CANCELLED)
+        except (UsageError, MissingSupport) as error:
+            _fail(str(error), USAGE)
+        except EvidenceError as error:
+            _fail(f"{type(error).__name__}: {error}", UNREADABLE)
+        except BrokenExecutor:
+            _fail("a worker process died (killed, or out of memory); --jobs 1 works without any", UNREADABLE)
+        except OSError as error:
+            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", UNREADABLE)
+        except (Cancelled, KeyboardInterrupt):
+            _fail("cancelled", CANCELLED)
+
+    return call
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"forensiclib: {clean(message)}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name; UsageError when there is none."""
+    if name == "native":
+        return "native"
+    if name == "tsk":
+        return "tsk"
+    raise UsageError(f"no engine {name!r}; there are native, tsk")
 
 
 class _Stop:
@@ -46,8 +92,9 @@ class _Stop:
 
 
 def emit(row: Mapping[str, Any], text: str, as_json: bool) -> None:
-    """One result on standard output."""
-    sys.stdout.write((line(row) if as_json else text) + "\n")
+    """One result on standard output; an empty text is not printed."""
+    if as_json or text:
+        sys.stdout.write((line(row) if as_json else text) + "\n")
 
 
 def clean(text: object) -> str:
@@ -56,19 +103,19 @@ def clean(text: object) -> str:
 
 
 @contextmanager
-def running(jobs: int = 1, passwords: list[str] | None = None, strict: bool = False) -> Iterator[Run]:
+def running(jobs: int = 1, passwords: list[str] | None = None, strict: bool = False, shown: int | None = None) -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
-    findings printed at the end."""
+    findings (at most ``shown``) printed at the end."""
     stop = _Stop()
+    run = Run(threads=jobs, cancelled=stop, keys=Keys(passwords or ()), isolate=True)
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None
     bar = _bar() if sys.stderr.isatty() else None
     try:
         if jobs > 1:
-            pool = ProcessPoolExecutor(
+            run.executor = pool = ProcessPoolExecutor(
                 jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
             )
-        run = Run(executor=pool, threads=jobs, cancelled=stop, keys=Keys(passwords or ()), isolate=True)
         if bar is not None:
             run.progress = bar.show
         yield run
@@ -76,16 +123,19 @@ def running(jobs: int = 1, passwords: list[str] | None = None, strict: bool = Fa
         if bar is not None:
             bar.close()
         if pool is not None:
+            if stop.asked:
+                for worker in active_children():  # a worker may be in the middle of a large file
+                    worker.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
         signal.signal(signal.SIGINT, previous)
-    report(run.findings, run.dropped)
+        report(run.findings[:shown], len(run.findings[len(run.findings) if shown is None else shown :]) + run.dropped)
     if strict and (run.findings or run.dropped):
         raise typer.Exit(CHECK_FAILED)
 
 
 def report(findings: list[Finding], dropped: int = 0) -> None:
-    """Findings on standard error, one line each, the same line once."""
-    for finding in dict.fromkeys(findings):
+    """Findings on standard error, one line each."""
+    for finding in findings:
         where = f" [{finding.where}]" if finding.where else ""
         span = f" at {finding.span}" if finding.span else ""
         print(clean(f"{finding.kind}: {finding.what}{span}: {finding.found}{where}"), file=sys.stderr)

@@ -16,23 +16,27 @@ NAME = "carve"
 
 def command(
     evidence: EvidenceArg,
-    to: Annotated[str, typer.Option("--to", help="Folder to write to.")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="New or empty folder to write to.")],
     everything: Annotated[bool, typer.Option("--all", help="Every byte of the image.")] = False,
     unallocated: Annotated[bool, typer.Option("--unallocated", help="Only free space and gaps (the default).")] = False,
-    types: Annotated[list[str] | None, typer.Option("--type", help="Carver name; may be repeated. See catalog.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", metavar="NAME", help="A carver of the catalog; may be repeated.")] = None,
     jobs: JobsOpt = 1,
     json: JsonOpt = False,
     strict: StrictOpt = False,
 ) -> None:
-    """Find files by structure, at every byte offset, and write them."""
+    """Find files by structure, at every byte offset, and write them: offset, bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
+    count = 0
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
         for hit in carve(run, image, to=to, everything=everything, types=types or ()):
             find = hit.find
+            count += bool(hit.written)
             row = {
                 "volume": hit.volume, "start": hit.start, "length": hit.length, "type": hit.carver.name, "extension": hit.extension,
                 "confidence": find.confidence, "complete": find.complete, "reason": find.reason, "written": hit.written,
                 **dict(hit.digests),
             }  # fmt: skip
             emit(row, f"{hit.start:>16,} {hit.length:>14,} {find.confidence:.2f} {clean(hit.written)}  {clean(find.reason)}", json)
+        if not json:
+            print(f"{count:,} file(s) written to {clean(to)}")

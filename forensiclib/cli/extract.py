@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import sys
+from collections.abc import Iterable
+from typing import Annotated, TextIO
 
 import typer
 
 from forensiclib.api import open_image
+from forensiclib.api.case import new_file
 from forensiclib.api.extracting import extract
-from forensiclib.cli._shared import JobsOpt, OneEvidence, StrictOpt, running
+from forensiclib.cli._shared import EngineOpt, JobsOpt, OneEvidence, StrictOpt, clean, emit, engine_named, running
+from forensiclib.core.record import Record
 from forensiclib.tables.jsonl import line, record_row
 
 NAME = "extract"
@@ -17,17 +20,29 @@ NAME = "extract"
 
 def command(
     evidence: OneEvidence,
-    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="Extractors: windows.prefetch, windows.* ...")],
-    to: Annotated[str, typer.Option("--to", help="JSON lines file to write; - is standard output.")] = "-",
+    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN", help="Extractors: windows.prefetch, 'windows.*', '*' ...")],
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="New file for the JSON lines; - is standard output.")] = "-",
     jobs: JobsOpt = 1,
+    engine: EngineOpt = "native",
+    json: Annotated[bool, typer.Option("--json", help="JSON lines also for the count that --to prints; records always are.")] = False,
     strict: StrictOpt = False,
 ) -> None:
     """Extract artifacts: one JSON object a record, with its state and the bytes it came from."""
+    chosen = engine_named(engine)
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
-        target = typer.get_text_stream("stdout") if to == "-" else Path(to).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115
-        try:
-            for record in extract(run, image, patterns):
-                target.write(line(record_row(record)) + "\n")
-        finally:
-            if to != "-":
-                target.close()
+        run.catalog.extractors(*patterns)  # a typo leaves no file behind
+        records = extract(run, image, patterns, chosen)
+        if to == "-":
+            _write(records, sys.stdout)
+            return
+        with new_file(to) as target:
+            count = _write(records, target)
+        emit({"records": count, "to": to}, f"{count:,} record(s) written to {clean(to)}", json)
+
+
+def _write(records: Iterable[Record], target: TextIO) -> int:
+    count = 0
+    for record in records:
+        count += 1
+        target.write(line(record_row(record)) + "\n")
+    return count

@@ -7,6 +7,7 @@ from typing import Any
 from forensiclib.api import OpenVolume, open_image
 from forensiclib.cli._shared import EvidenceArg, JsonOpt, PasswordOpt, clean, emit, running
 from forensiclib.core.errors import EvidenceError
+from forensiclib.core.time import Timestamp
 
 NAME = "info"
 
@@ -19,14 +20,26 @@ def command(evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt 
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts),
             "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
-        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {len(image.parts)} segment(s)", json)
+        segments = f"{len(image.parts)} segment{'' if len(image.parts) == 1 else 's'}"
+        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {segments}", json)
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
-                print(f"  {clean(name)}: {clean(value)}")
+                if value:
+                    print(f"  {clean(name) + ':':<26}{clean(value)}{_date(name, value)}")
+            if image.bad_sectors:
+                print(f"  {len(image.bad_sectors)} ranges could not be read at the acquisition")
         for volume in image.volumes():
             facts = _volume(volume)
-            text = " ".join(clean(v) for v in (facts["filesystem"], repr(facts["label"]) if facts["label"] else "") if v)
-            emit(facts, f"volume {volume.name}: {volume.kind or volume.scheme}, {volume.size:,} bytes at {volume.start:,}; {text}", json)
+            parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes at {volume.start:,}"]
+            parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
+            parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
+            emit(facts, "; ".join(parts), json)
+
+
+def _date(name: str, value: str) -> str:
+    """The date behind a count of seconds; nothing for what is none."""
+    known = name.endswith("_date") and value.isascii() and value.isdecimal() and len(value) <= 12
+    return f" ({Timestamp.unix(int(value)).iso()})" if known else ""
 
 
 def _volume(volume: OpenVolume) -> dict[str, Any]:
@@ -36,9 +49,9 @@ def _volume(volume: OpenVolume) -> dict[str, Any]:
             fs = volume.filesystem()
             found, label = fs.format, fs.label or label
         except EvidenceError as error:
-            problem = str(error)
+            problem = f"{error.what}: {error.found}"
     return {
         "row": "volume", "name": volume.name, "scheme": volume.scheme, "kind": volume.kind, "type": volume.type_code,
         "label": label, "start": volume.start, "size": volume.size, "state": volume.state, "locked": volume.locked,
-        "filesystem": found or problem,
+        "filesystem": found, "problem": problem,
     }  # fmt: skip

@@ -1,54 +1,57 @@
-"""``forensiclib``: the commands together, and exit codes.
+"""``forensiclib``: the commands together.
 
-0 done; 2 usage; 3 evidence cannot be opened or read; 4 a check failed; 130 cancelled.
+Exit: 0 done; 2 usage; 3 evidence cannot be opened or read, or the host failed; 4 a check failed; 130 cancelled.
 """
 
 from __future__ import annotations
 
-import os
 import sys
+
+from forensiclib.cli._streams import safe_streams
+
+EPILOG = "Exit: 0 done, 2 usage, 3 evidence cannot be opened or read, 4 a check failed, 130 cancelled. Evidence is only ever read."
 
 
 def main() -> None:
     """Entry point of the console script."""
     try:
+        _run()
+    except KeyboardInterrupt:
+        print("forensiclib: cancelled", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _run() -> None:
+    safe_streams()
+    try:
         import typer
     except ImportError:
-        print("the command line needs its extra: pip install 'forensiclib[cli]'", file=sys.stderr)
+        print("forensiclib: the command line needs its extra: pip install 'forensiclib[cli]'", file=sys.stderr)
         raise SystemExit(2) from None
 
+    from forensiclib import __version__
     from forensiclib.cli import carve, cat, catalog, examine, extract, hash, info, ls, recover, verify
-    from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, UsageError
+    from forensiclib.cli._shared import guarded
 
     app = typer.Typer(
         name="forensiclib",
         help="Read evidence, recover what was deleted, extract artifacts, say which bytes each value came from.",
+        epilog=EPILOG,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+    def version(wanted: bool) -> None:
+        if wanted:
+            print(f"forensiclib {__version__}")
+            raise typer.Exit
+
+    @app.callback()
+    def options(asked: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Say which version this is.")) -> None:
+        """Options of the program itself."""
+
     for module in (info, verify, ls, cat, recover, extract, carve, hash, examine, catalog):
-        app.command(module.NAME)(module.command)
-    try:
-        app()
-    except UsageError as error:
-        _fail(error, 2)
-    except MissingSupport as error:
-        _fail(error, 2)
-    except EvidenceError as error:
-        _fail(error, 3)
-    except (Cancelled, KeyboardInterrupt):
-        _fail("cancelled", 130)
-    except BrokenPipeError:
-        # The reader (head, less) went away: that is no error, and nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-
-
-def _fail(error: object, code: int) -> None:
-    from forensiclib.core.text import escape
-
-    kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
-    print(f"forensiclib: {kind}{escape(str(error))}", file=sys.stderr)
-    raise SystemExit(code)
+        app.command(module.NAME)(guarded(module.command))
+    app(prog_name="forensiclib")

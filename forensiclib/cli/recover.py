@@ -8,23 +8,28 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import recover
-from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
+from forensiclib.cli._shared import EngineOpt, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, engine_named, running
 
 NAME = "recover"
 
 
 def command(
     evidence: EvidenceArg,
-    to: Annotated[str, typer.Option("--to", help="Folder to write to.")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="New or empty folder to write to.")],
     jobs: JobsOpt = 1,
+    engine: EngineOpt = "native",
     json: JsonOpt = False,
     strict: StrictOpt = False,
 ) -> None:
     """Write deleted files; clusters that belong to another file now read as zero, and are reported."""
+    chosen, count = engine_named(engine), 0
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
-        for item in recover(run, image, to):
+        for item in recover(run, image, to, chosen):
+            count += 1
             row = {
                 "path": item.path, "state": item.state, "verdict": item.verdict, "size": item.size, "written": item.written,
-                "replaced": item.replaced, **dict(item.digests),
+                "replaced": item.replaced, "unreadable": item.unreadable, **dict(item.digests),
             }  # fmt: skip
             emit(row, f"{item.verdict or item.state:<20} {item.size:>14,} {clean(item.path)} -> {clean(item.written)}", json)
+        if not json:
+            print(f"{count:,} deleted file(s) written to {clean(to)}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from forensiclib.api import open_image
-from forensiclib.cli._shared import CHECK_FAILED, EvidenceArg, JobsOpt, JsonOpt, default_jobs, emit, running
+from forensiclib.cli._shared import CHECK_FAILED, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, default_jobs, emit, running
 from forensiclib.tables.jsonl import span_row
 
 NAME = "verify"
@@ -15,24 +15,27 @@ NAME = "verify"
 
 def command(
     evidence: EvidenceArg,
-    algorithms: Annotated[list[str] | None, typer.Option("--algorithm", "-a", help="Digest to compute beside the stored ones.")] = None,
+    algorithms: Annotated[
+        list[str] | None, typer.Option("--algorithm", "-a", metavar="NAME", help="Digest to compute as well; may be repeated.")
+    ] = None,
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
     json: JsonOpt = False,
+    strict: StrictOpt = False,
 ) -> None:
     """Check an image against the checksums and hashes stored in it. Exit 4 when they disagree."""
-    with running(jobs) as run, open_image(evidence, run=run) as image:
+    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
         result = image.verify(algorithms or ())
         row = {
-            "ok": result.ok, "size": result.size, "stored": result.stored, "computed": result.computed,
+            "name": image.name, "ok": result.ok, "size": result.size, "stored": result.stored, "computed": result.computed,
             "bad": [span_row(s) for s in result.bad],
         }  # fmt: skip
         verdict = {True: "verified", False: "FAILED", None: "nothing stored to compare with"}[result.ok]
-        emit(row, f"{image.name}: {verdict}, {result.size:,} bytes", json)
+        emit(row, f"{clean(image.name)}: {verdict}, {result.size:,} bytes", json)
         if not json:
             for name, value in result.computed.items():
                 stored = result.stored.get(name)
                 print(f"  {name}: {value}{'' if stored is None else '  (stored: same)' if stored == value else f'  (stored: {stored})'}")
             for span in result.bad:
-                print(f"  bad: {span}")
+                print(f"  unreadable, hashed as zero: {span.length:,} bytes at {span.start:,}")
     if result.ok is False:
         raise typer.Exit(CHECK_FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from typing import Any
 
 from forensiclib.core.errors import MissingSupport, UsageError
@@ -174,39 +175,28 @@ def _to_nanoarrow(na: Any, column: Column, length: int) -> Any:
     return na.c_array_from_buffers(kind, length, [column.validity, data])
 
 
-def _column_of(name: str, kind: str, values: Sequence[Any]) -> Column:
-    nulls = bytearray((len(values) + 7) // 8)
-    some = False
-    for i, value in enumerate(values):
-        if value is not None:
-            nulls[i >> 3] |= 1 << (i & 7)
-        else:
-            some = True
-    validity = nulls if some else None
+def _validity(values: Sequence[Any]) -> bytes | None:
+    if None not in values:
+        return None
+    bits = "".join(["0" if v is None else "1" for v in reversed(values)])
+    return int(bits, 2).to_bytes((len(values) + 7) // 8, "little")
+
+
+def _column_of(name: str, kind: str, values: list[Any]) -> Column:
     if kind == "timestamp":
-        numbers = [v.int64 if isinstance(v, Timestamp) else v for v in values]
-        if any(n is None and v is not None for n, v in zip(numbers, values, strict=True)):
-            return _column_of(name, kind, numbers)
-        values = numbers
+        values = [v.int64 if isinstance(v, Timestamp) else v for v in values]
+    validity = _validity(values)
     if kind in FIXED:
-        return Column(name, kind, array(FIXED[kind], [0 if v is None else v for v in values]), None, validity)
+        return Column(name, kind, array(FIXED[kind], values if validity is None else [v or 0 for v in values]), None, validity)
     if kind == "bool":
         return Column(name, kind, bytes(bool(v) for v in values), None, validity)
-    offsets, at = array("q", [0]), 0
     if kind == "list_int64":
-        flat = array("q")
-        for value in values:
-            flat.extend(value or ())
-            offsets.append(len(flat))
-        return Column(name, kind, flat, offsets, validity)
-    parts = []
-    for value in values:
-        # surrogatepass would make invalid UTF-8 for Arrow; evidence text is already decoded.
-        raw = b"" if value is None else value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-        parts.append(raw)
-        at += len(raw)
-        offsets.append(at)
-    return Column(name, kind, b"".join(parts), offsets, validity)
+        lists = [v or () for v in values]
+        offsets = array("q", accumulate(map(len, lists), initial=0))
+        return Column(name, kind, array("q", chain.from_iterable(lists)), offsets, validity)
+    # Lone surrogates cannot be UTF-8: they become "?"; rooms decode evidence text before it comes here.
+    raw = [v if isinstance(v, bytes) else b"" if v is None else str(v).encode("utf-8", "replace") for v in values]
+    return Column(name, kind, b"".join(raw), array("q", accumulate(map(len, raw), initial=0)), validity)
 
 
 def batch_of(schema: Sequence[tuple[str, str]], rows: Iterable[Mapping[str, Any]], metadata: Mapping[str, str] | None = None) -> Batch:

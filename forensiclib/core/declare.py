@@ -41,11 +41,13 @@ Time = FieldType("time", "timestamp", "a Timestamp; becomes an event of the time
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column of an extractor. ``help`` is what an examiner reads: meaning, unit, zone."""
+    """One column of an extractor. ``help`` is what an examiner reads: meaning, unit, zone. ``event``: a
+    Time that another row tells already makes no event of the timeline."""
 
     name: str
     type: FieldType
     help: str
+    event: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +124,14 @@ class VolumeSystem(Declaration):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystemFormat(Declaration):
     """A file system. ``probe(source)`` is cheap and reads the superblock only; ``open(source, budget)``
-    raises NotThisFormat or another EvidenceError. ``engine`` is "native" or "tsk"."""
+    raises NotThisFormat or another EvidenceError. ``engine`` is "native" or "tsk". ``isolated`` is open in a
+    child process, for engines of foreign C; its crash is an EvidenceError, and ``FileSystem.close`` ends it."""
 
     engine: str = "native"
     order: int = 50
     probe: Callable[[ByteSource], bool]
     open: Callable[[ByteSource, Budget], FileSystem]
+    isolated: Callable[[ByteSource, Budget], FileSystem] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,6 +234,15 @@ class FileSystem(ABC):
     def unallocated(self) -> tuple[tuple[int, int], ...]:
         """(start, length) byte ranges of the volume that belong to no file, ascending."""
 
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """End what it holds, such as a child process. Its streams are not read after that."""
+
+    def loose(self) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Contents of deleted files of which only the place is left, no name and no size: each as (start, length)
+        byte ranges of the volume in order of content, up to the end of its last block. A guess that the content
+        must prove: see the carving of them."""
+        return iter(())
+
     def slack(self) -> Iterator[tuple[Entry, ByteSource]]:
         """The bytes between the end of each file's content and the end of its last cluster."""
         for entry in self.walk(deleted=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -141,6 +142,14 @@ def _odd_sizes(files: list[PooledFile], budget: Budget) -> None:
             budget.report(Finding("Corrupt", "split raw image", found, file.path, "split", Span(file.root, 0, file.size)))
 
 
+def _segment(pool: FilePool, path: str, budget: Budget) -> PooledFile:
+    budget.item()
+    file = PooledFile(pool, path)
+    if contained(file):
+        raise NotThisFormat("split raw image", Span(file.root, 0, 8), "the signature of an EWF segment")
+    return file
+
+
 def open_split(paths: Sequence[str], budget: Budget) -> Image:
     """The set that one segment belongs to, or the segments that the caller lists or globs.
 
@@ -150,13 +159,10 @@ def open_split(paths: Sequence[str], budget: Budget) -> Image:
     """
     found = _set_of(expand(paths))
     pool = FilePool()
-    files: list[PooledFile] = []
-    for path in found:
-        budget.item()
-        files.append(PooledFile(pool, path))
-        if contained(files[-1]):
-            pool.close()
-            raise NotThisFormat("split raw image", Span(files[-1].root, 0, 8), "the signature of an EWF segment")
+    with ExitStack() as undo:
+        undo.callback(pool.close)
+        files = [_segment(pool, path, budget) for path in found]
+        undo.pop_all()
     if len(files) == 1:
         budget.report(Finding.note("split raw image", "one segment only; others are not beside it", where=files[0].path))
     _odd_sizes(files, budget)

@@ -86,7 +86,7 @@ def _vector(kind: int, data: bytes, body: bytes, budget: Budget) -> Value:
     out: list[Value] = []
     for _ in range(count):
         budget.item()
-        decoded = _scalar(kind, data[at:], packed=True)
+        decoded = _scalar(kind, data, at, packed=True)
         if decoded is None or at >= len(data):
             return body.hex()
         out.append(decoded[0])
@@ -94,31 +94,32 @@ def _vector(kind: int, data: bytes, body: bytes, budget: Budget) -> Value:
     return out
 
 
-def _scalar(kind: int, data: bytes, *, packed: bool = False) -> tuple[Value, int] | None:
-    """The value and the bytes it takes; None when it is of another type or cut off.
+def _scalar(kind: int, data: bytes, at: int = 0, *, packed: bool = False) -> tuple[Value, int] | None:
+    """The value at ``at`` and the bytes it takes; None when it is of another type or cut off.
 
     In a vector (``packed``) numbers stand side by side and texts are padded to 4 bytes.
     """
+    left = len(data) - at
     if kind in (0, 1):
         return None, 4
     if kind in _NUMBERS:
         code = struct.Struct("<" + _NUMBERS[kind])
-        if len(data) < code.size:
+        if left < code.size:
             return None
-        number = code.unpack_from(data)[0]
+        number = code.unpack_from(data, at)[0]
         # NaN and infinities are not JSON.
         return (number if number == number and abs(number) != float("inf") else str(number)), code.size
-    if kind == _BOOL and len(data) >= 2:
-        return data[:2] != b"\0\0", 2
-    if kind == _FILETIME and len(data) >= 8:
-        return Timestamp.filetime(int.from_bytes(data[:8], "little")).iso(), 8
-    if kind == _CLSID and len(data) >= 16:
-        return guid(data[:16]), 16
-    if kind in (_BSTR, _LPSTR, _LPWSTR) and len(data) >= 4:
-        length = int.from_bytes(data[:4], "little") * (2 if kind == _LPWSTR else 1)
-        if 4 + length > len(data):
+    if kind == _BOOL and left >= 2:
+        return data[at : at + 2] != b"\0\0", 2
+    if kind == _FILETIME and left >= 8:
+        return Timestamp.filetime(int.from_bytes(data[at : at + 8], "little")).iso(), 8
+    if kind == _CLSID and left >= 16:
+        return guid(data[at : at + 16]), 16
+    if kind in (_BSTR, _LPSTR, _LPWSTR) and left >= 4:
+        length = int.from_bytes(data[at : at + 4], "little") * (2 if kind == _LPWSTR else 1)
+        if 4 + length > left:
             return None
-        raw = data[4 : 4 + length]
+        raw = data[at + 4 : at + 4 + length]
         text = utf16(raw, stop_at_nul=True) if kind == _LPWSTR else c_string(raw, "cp1252")
         return text, 4 + length + (-length % 4 if packed else 0)
     return None

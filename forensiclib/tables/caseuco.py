@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from forensiclib.core.errors import MissingSupport
+from forensiclib.tables.jsonl import dumps
+from forensiclib.tables.parquet import sql_source
 
 __all__ = ["write_case_uco"]
 
@@ -36,7 +38,7 @@ class _Graph:
 
     def id(self, kind: str, *parts: object) -> dict[str, str]:
         """A node id: UUIDv5 of what the node is, so that the same evidence gives the same graph."""
-        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, '|'.join(map(str, (kind, *parts))))}"}
+        return {"@id": f"kb:{kind}-{uuid.uuid5(self._space, json.dumps([kind, *parts]))}"}
 
     def hashes(self, digests: Mapping[str, str | None], *owner: object) -> list[dict[str, Any]]:
         return [
@@ -89,8 +91,8 @@ def _relation(graph: _Graph, source: Mapping[str, str], target: Mapping[str, str
     return {
         **graph.id("relationship", source["@id"], target["@id"], kind),
         "@type": "uco-observable:ObservableRelationship",
-        "uco-core:source": dict(source),
-        "uco-core:target": dict(target),
+        "uco-core:source": {"@id": source["@id"]},
+        "uco-core:target": {"@id": target["@id"]},
         "uco-core:kindOfRelationship": kind,
         "uco-core:isDirectional": True,
     }
@@ -112,30 +114,36 @@ def _file(
     return {**graph.id("file", *key), "@type": "uco-observable:File", "uco-core:hasFacet": facets}
 
 
+# By name: a time column would need a time-zone library of the reader.
+_LISTED = "volume, path, stream, id, sequence, state, verdict, size, md5, sha1, sha256, run_start, run_length"
+_CARVED = "start, length, run_start, run_length, complete, carved, same_as, md5, sha1, sha256"
+
+
 def _files(graph: _Graph, db: Any, case: Path, starts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    def rows(name: str, what: str) -> Iterator[dict[str, Any]]:
+    def rows(name: str, columns: str, rest: str) -> Iterator[dict[str, Any]]:
         path = case / name
         if path.exists():
-            cursor = db.execute(f"select * from read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') {what}")
+            cursor = db.execute(f"select {columns} from {sql_source(path)} {rest}")
             names = [d[0] for d in cursor.description]
             while batch := cursor.fetchmany(1000):
                 yield from (dict(zip(names, row, strict=True)) for row in batch)
 
-    for row in rows("files.parquet", "where recovered <> ''"):
+    for row in rows("files.parquet", _LISTED, "where recovered <> ''"):
         path = f"{row['volume']}:/{row['path']}" + (f":{row['stream']}" if row["stream"] else "")
         base = starts.get(row["volume"], 0)
         ranges = [(base + s, n) for s, n in zip(row["run_start"], row["run_length"], strict=True) if s >= 0]
         key = ("listed", path, row["id"], row["sequence"])
         yield _file(graph, key, row, path, STATUS.get(row["verdict"], "unknown"), ranges)
-    for row in rows("carved.parquet", "order by start, length"):
+    for row in rows("carved.parquet", _CARVED, "order by start, length"):
         status = "recovered" if row["complete"] else "partially recovered"
         path = row["carved"] or row["same_as"]
         merged = {**row, "size": row["length"], "state": "carved"}
-        yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, [(row["start"], row["length"])])
+        ranges = list(zip(row["run_start"], row["run_length"], strict=True))
+        yield _file(graph, ("carved", row["start"], row["length"]), merged, path, status, ranges)
 
 
-def write_case_uco(case: Path) -> Path:
-    """Write ``case``/case.jsonld from the tables in the folder; returns its path.
+def write_case_uco(case: Path, facts: Mapping[str, Any]) -> Path:
+    """Write ``case``/case.jsonld from the tables in the folder and what case.json will say; returns its path.
 
     Raises MissingSupport without duckdb. Streams: memory does not grow with the number of files.
     """
@@ -143,7 +151,6 @@ def write_case_uco(case: Path) -> Path:
         import duckdb
     except ImportError as error:
         raise MissingSupport("CASE/UCO export needs duckdb: pip install 'forensiclib[cli]'") from error
-    facts = json.loads((case / "case.json").read_text(encoding="utf-8"))
     digests = facts["image"]["computed"] or facts["image"]["stored"]
     graph = _Graph(json.dumps(digests, sort_keys=True) or facts["image"]["name"])
     image, nodes = _image(graph, facts)
@@ -177,11 +184,11 @@ def write_case_uco(case: Path) -> Path:
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db, target.open("w", encoding="utf-8", newline="\n") as out:
         out.write('{"@context":' + json.dumps(CONTEXT) + ',\n"@graph":[\n')
         for node in nodes:
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
         for node in _files(graph, db, case, {v["name"]: v["start"] for v in facts["volumes"]}):
             results.append({"@id": node["@id"]})
-            out.write(json.dumps(node, ensure_ascii=False) + ",\n")
-            out.write(json.dumps(_relation(graph, node, image, "Contained_Within"), ensure_ascii=False) + ",\n")
+            out.write(dumps(node) + ",\n")
+            out.write(dumps(_relation(graph, node, image, "Contained_Within")) + ",\n")
         action = {
             **graph.id("action"),
             "@type": "case-investigation:InvestigativeAction",
@@ -190,5 +197,5 @@ def write_case_uco(case: Path) -> Path:
             "uco-action:object": image,
             "uco-action:result": results,
         }
-        out.write(json.dumps(action, ensure_ascii=False) + "\n]}\n")
+        out.write(dumps(action) + "\n]}\n")
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from forensiclib.core.record import Record
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["line", "record_row", "span_row"]
+__all__ = ["dumps", "line", "record_row", "span_row"]
 
 
 def _plain(value: Any) -> Any:
@@ -53,6 +54,21 @@ def record_row(record: Record) -> dict[str, Any]:
     }
 
 
+def dumps(value: Any, **options: Any) -> str:
+    """JSON as text that a terminal may show: characters that control it, change the direction of text or are
+    no characters at all (lone surrogates) are written as \\uXXXX, which reads back as the same value."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
+    return text if text.isprintable() else _UNSHOWN.sub(_escaped, text)
+
+
+_UNSHOWN = re.compile(r"[^\x20-\x7e\n]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    c = match.group()
+    return c if c.isprintable() else json.dumps(c)[1:-1]
+
+
 def line(row: Mapping[str, Any]) -> str:
     """One row as one line without the newline; NaN is refused, evidence bytes are hex, times ISO 8601."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
+    return dumps(row, separators=(",", ":"), default=_plain)

@@ -15,6 +15,7 @@ from typing import Any
 from forensiclib.core.errors import MissingSupport
 from forensiclib.core.text import escape
 from forensiclib.core.time import Timestamp
+from forensiclib.tables.parquet import sql_source
 
 __all__ = ["write_report"]
 
@@ -23,9 +24,12 @@ SHOWN = 200
 COLOURS = ("#2a6f97", "#e07a1f", "#6a994e", "#9d4edd", "#c1121f", "#577590", "#b08968", "#4d908e")
 
 
-def write_report(case: Path, pictures: Sequence[Mapping[str, Any]] = (), totals: Mapping[str, int] | None = None) -> Path:
+def write_report(
+    case: Path, facts: Mapping[str, Any], pictures: Sequence[Mapping[str, Any]] = (), totals: Mapping[str, int] | None = None
+) -> Path:
     """Write ``case``/report.html from the tables in the folder and return its path.
 
+    facts      what case.json will say
     pictures   {"group", "title", "jpeg"} thumbnails; totals   pictures there are in each group
     Raises MissingSupport without jinja2 or duckdb.
     """
@@ -41,18 +45,27 @@ def write_report(case: Path, pictures: Sequence[Mapping[str, Any]] = (), totals:
     environment.filters["plain"] = _plain
     with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db:
         tables = _Tables(db, case)
-        facts = json.loads((case / "case.json").read_text(encoding="utf-8"))
         ledger = json.loads((case / "ledger.json").read_text(encoding="utf-8"))
         html = environment.get_template("report.html.j2").render(
             case=facts,
             digests=_digests(facts["image"]),
             written=_pairs(facts["image"]["facts"]),
             software=_pairs(facts["environment"]),
+            volumes=[
+                {
+                    **v,
+                    "file_system": (v["filesystem"] or {}).get("format", ""),
+                    "label": v["label"] or (v["filesystem"] or {}).get("label", ""),
+                }
+                for v in facts["volumes"]
+            ],
             ledger=ledger,
             skipped=[li for li in ledger if not li["examined"]],
             findings=tables.rows("findings.parquet", SHOWN),
             finding_kinds=tables.groups("findings.parquet", "kind"),
-            deleted=tables.rows("files.parquet", SHOWN, "state <> 'allocated' and kind = 'file'", "verdict, path", _DELETED),
+            deleted=tables.rows(
+                "files.parquet", SHOWN, "state <> 'allocated' and kind = 'file'", "size = 0, verdict, volume, path", _DELETED
+            ),
             deleted_total=tables.count("files.parquet", "state <> 'allocated' and kind = 'file'"),
             states=tables.groups("files.parquet", "state"),
             carved=tables.rows("carved.parquet", SHOWN, "true", "start", _CARVED),
@@ -79,7 +92,7 @@ def _digests(image: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"digest": n, "stored": stored.get(n, ""), "computed": computed.get(n, "")} for n in {**stored, **computed}]
 
 
-_DELETED = ("volume", "path", "stream", "state", "verdict", "size", "modified", "zone", "md5", "recovered", "replaced")
+_DELETED = ("volume", "path", "stream", "state", "verdict", "size", "modified", "zone", "md5", "recovered", "replaced", "unreadable")
 _CARVED = ("volume", "start", "length", "title", "extension", "confidence", "complete", "reason", "sha256", "carved", "same_as")
 
 
@@ -92,7 +105,7 @@ class _Tables:
 
     def _source(self, name: str) -> str | None:
         path = self._case / name
-        return "read_parquet('" + str(path).replace("'", "''") + "')" if path.exists() else None
+        return sql_source(path) if path.exists() else None
 
     def query(self, name: str, what: str, rest: str = "") -> list[dict[str, Any]]:
         source = self._source(name)
@@ -150,6 +163,8 @@ def _plain(value: Any, longest: int = 160) -> str:
     """Evidence text for a cell: control and direction-changing characters visible, length bounded."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, bytes):
         value = value.hex(" ")
     text = escape(str(value))
@@ -198,7 +213,9 @@ def _timeline_chart(tables: _Tables) -> dict[str, Any]:
                 bars.append({"x": (at - low) * step, "y": y, "w": max(step - 0.5, 0.7), "h": max(tall, 0.4), "i": i, "label": label})
     years = range(low // 12, high // 12 + 1)
     every = max(1, len(years) // 12)
-    ticks = [{"x": max(0.0, (y * 12 - low) * step), "label": str(y)} for y in years if y % every == 0]
+    marks = [(max(0.0, (y * 12 - low) * step), str(y)) for y in years if y % every == 0]
+    # A year that begins before the chart would stand on the next one.
+    ticks = [{"x": x, "label": t} for i, (x, t) in enumerate(marks) if i or len(marks) == 1 or marks[1][0] - x > 36]
     return {"total": total, "cut": total - sum(r["n"] for r in kept), "bars": bars, "ticks": ticks, "legend": legend, "peak": peak}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensiclib.carving.engine import Carved, carve, runs
+from forensiclib.carving.engine import WINDOW, Carved, carve, runs
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.errors import LimitExceeded, Unreadable, UsageError
 from forensiclib.core.limits import Budget
@@ -166,3 +166,29 @@ def test_progress_tells_bytes_and_the_whole() -> None:
     told: list[tuple[int, int]] = []
     list(carve(MemorySource(bytes(1000)), [toy()], ranges=[(0, 300), (500, 200)], unit=200, progress=lambda d, t: told.append((d, t))))
     assert told == [(200, 500), (300, 500), (500, 500)]
+
+
+def test_candidates_that_lead_far_to_nothing_are_bounded_in_all_and_the_bound_is_a_finding() -> None:
+    """Thousands of forged headers, each worth reading 2 MiB; a true file among them is told by less."""
+    header, count = b"TOY!", 4000
+    told: list[int] = []
+
+    def far(data: ByteSource, budget: Budget) -> Find | None:
+        if data.read_at(4, 4) == b"true":
+            return Find(8, 1.0, "small")
+        told.append(len(data.read_at(0, 2 << 20)))
+        return None
+
+    carver = Carver(
+        name="far", title="Far", extension="far", mime="a/b", signatures=(Signature(header),), measure=far, refs=("x",), gaps=("x",)
+    )
+    data = MemorySource((header + bytes(60)) * count + header + b"true" + bytes(4 << 20))
+    budgets = [Budget(), Budget()]
+    finds = [list(carve(data, (carver,), budget=budget, window=window)) for budget, window in zip(budgets, (WINDOW, 5000), strict=True)]
+    assert [places(found) for found in finds] == [[(count * 64, 8)]] * 2
+    assert budgets[0].findings == budgets[1].findings
+    (finding,) = budgets[0].findings
+    measured = len(told) // 2
+    assert 1500 < measured < 2200, "about 4 GiB"
+    assert finding.found.startswith(f"{count - measured} from {measured * 64} to {(count - 1) * 64} ")
+    assert finding.span is not None and finding.span.start == measured * 64

@@ -10,9 +10,10 @@ import pytest
 
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
+from forensiclib.images import raw, split
 from forensiclib.images.ewf.ewf import FORMAT
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
-from tests.images.conftest import make_media
+from tests.images.sets import make_media
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples" / "images"
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
@@ -90,3 +91,19 @@ def test_hostile_numbers_with_good_checksums(name: str, tmp_path: Path) -> None:
 
     heads = b"".join(sample[at : at + span].ljust(span, b"\0") for at, _ in sections[:-1])
     assert rows_or_evidence_error(run, mutations(heads, COUNT, seed=2)) == COUNT
+
+
+@pytest.mark.parametrize("room", [raw, split], ids=["raw", "split"])
+def test_raw_bytes_come_back_unless_they_are_another_container(room, tmp_path: Path) -> None:
+    path = tmp_path / "media.001"
+
+    def run(data: bytes, budget: Budget) -> None:
+        path.write_bytes(data)
+        image = room.FORMAT.open([str(path)], budget)
+        try:
+            assert image.read_at(0, len(data) + 1) == data
+        finally:
+            image.close()
+
+    sample = (SAMPLES / "encase1.E01").read_bytes()[:4096]
+    assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensiclib.carving import bmp, gif, jpeg, mp3, mp4, mpeg, netpbm, ogg, png, riff, tiff, xcf
+from forensiclib.carving import bmp, gif, jpeg, mp3, mp4, mpeg, netpbm, ogg, png, riff, script, tiff, xcf
 from forensiclib.core.declare import Find
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, MemorySource
@@ -69,6 +69,7 @@ CASES: dict[str, tuple[Measure, Callable[[], bytes]]] = {
     "bmp": (bmp.measure, lambda: saved("BMP")),
     "tiff": (tiff.measure, lambda: saved("TIFF", compression="tiff_lzw")),
     "webp": (riff.measure_webp, lambda: saved("WEBP")),
+    "script": (script.measure, lambda: b"#!/bin/sh -e\n" + b"echo text\n" * 200 + bytes(600)),
     "ppm": (netpbm.measure, lambda: saved("PPM")),
     "wav": (riff.measure_wav, tone),
     "mp3": (mp3.measure, frames),

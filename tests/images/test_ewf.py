@@ -21,7 +21,7 @@ from forensiclib.images.ewf.chunks import EwfSource
 from forensiclib.images.ewf.ewf import FORMAT
 from forensiclib.images.ewf.segments import extension
 from forensiclib.testing.contracts import SourceContract
-from tests.images.conftest import SAMPLES, build_set, make_media, noise, section, summed, table, volume
+from tests.images.sets import SAMPLES, build_set, make_media, noise, section, summed, table, volume
 
 FORMATS = (
     "encase1",

@@ -16,7 +16,7 @@ from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.limits import Budget
 from forensiclib.core.span import Span
 from forensiclib.images.ewf.ewf import FORMAT
-from tests.images.conftest import SAMPLES, build_set, make_media, noise, summed
+from tests.images.sets import SAMPLES, build_set, make_media, noise, summed
 
 CHUNK = 8192
 

@@ -14,7 +14,7 @@ from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 from forensiclib.images import raw, split
 from forensiclib.testing.contracts import SourceContract
-from tests.images.conftest import SAMPLES, build_set, make_media, noise
+from tests.images.sets import SAMPLES, build_set, make_media, noise
 
 
 def cut(folder: Path, content: bytes, suffixes: list[str], size: int = 9000, stem: str = "disk.") -> list[Path]:

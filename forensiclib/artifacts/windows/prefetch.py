@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from forensiclib.core.declare import Extractor, Field, Files, Found, Integer, Json, Text, Time
-from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupported
+from forensiclib.core.declare import Extractor, Field, Files, Found, Integer, Json, Signature, Text, Time
+from forensiclib.core.errors import Corrupt, LimitExceeded, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row
@@ -19,6 +19,8 @@ from forensiclib.formats._dsl import layout, parse
 from forensiclib.stores.mam import expanded
 
 RUN = layout(fmt.RUNS)
+SHARED = 16
+"""Times that texts may together be as long as the block that they are read from: entries share few."""
 
 
 def _layouts(scca: ByteSource, version: int) -> tuple[Any, Any, Any]:
@@ -48,7 +50,7 @@ def _files(scca: ByteSource, info: Any, metrics: Any, budget: Budget) -> list[di
     entry = layout(metrics)
     table = _block(scca, info.metrics_at, info.metrics_count * entry.size, "prefetch metrics", budget)
     files: list[dict[str, Any]] = []
-    used = set()
+    used, told = set(), 0
     for at in range(0, len(table) - entry.size + 1, entry.size):
         budget.item()
         values = entry.dict(table, at)
@@ -57,6 +59,9 @@ def _files(scca: ByteSource, info: Any, metrics: Any, budget: Budget) -> list[di
             budget.report(Corrupt("prefetch metrics", None, f"name at {start}, {length} bytes, in a block of {len(names)}"))
             continue
         used.add(start)
+        if (told := told + length) > SHARED * len(names):
+            budget.report(LimitExceeded("prefetch names", None, f"metrics from {at} on repeat a block of {len(names)} bytes"))
+            break
         file: dict[str, Any] = {"path": utf16(names[start : start + length])}
         if reference := values.get("reference"):
             file |= {"record": reference & (1 << 48) - 1, "sequence": reference >> 48}
@@ -74,7 +79,9 @@ def _volumes(scca: ByteSource, info: Any, kind: Any, budget: Budget) -> tuple[li
     """Volumes, and the directories of all of them."""
     block = _block(scca, info.volumes_at, info.volumes_size, "prefetch volumes", budget)
     entry = layout(kind)
-    volumes, directories = [], []
+    volumes: list[dict[str, str]] = []
+    directories: list[str] = []
+    told = 0
     for number in range(info.volumes_count):
         budget.item()
         if (number + 1) * entry.size > len(block):
@@ -90,6 +97,9 @@ def _volumes(scca: ByteSource, info: Any, kind: Any, budget: Budget) -> tuple[li
             if at + 2 + length > len(block):
                 budget.report(Corrupt("prefetch directories", None, f"text at {at} leaves the block of {len(block)} bytes"))
                 break
+            if (told := told + length + 2) > SHARED * len(block):
+                budget.report(LimitExceeded("prefetch directories", None, f"they repeat a block of {len(block)} bytes"))
+                return volumes, directories
             directories.append(utf16(block[at + 2 : at + 2 + length]))
             at += length + 4
     return volumes, directories
@@ -105,7 +115,7 @@ def rows(found: Found, budget: Budget) -> Iterator[Row]:
     info = parse(info_kind, scca, 84, "prefetch file information")
     if head.size != scca.size:
         budget.report(Finding.note("prefetch file", f"header says {head.size} bytes, there are {scca.size}", found.path))
-    if (named := found.name.upper().rpartition("-")[2].removesuffix(".PF")) != f"{head.hash:08X}":
+    if (named := found.name.upper().rpartition("-")[2].removesuffix(".PF")) != f"{head.hash:08X}" and len(named) == 8:
         budget.report(Finding.note("prefetch file", f"hash {head.hash:08X} inside, {named} in its name", found.path))
     files = _files(scca, info, metrics_kind, budget)
     volumes, directories = _volumes(scca, info, volume_kind, budget)
@@ -122,7 +132,7 @@ EXTRACTOR = Extractor(
     name="windows.prefetch",
     title="Programs run: count, last run times, files and volumes used (prefetch)",
     platform="Windows XP to 11",
-    source=Files("**/Prefetch/*.pf"),
+    source=Files("**/Prefetch/*.pf", signatures=(Signature(b"SCCA", 4), Signature(b"MAM\x04"), Signature(b"MAM\x84"))),
     fields=(
         Field("executable", Text, "Program's file name, at most 29 characters"),
         Field("hash", Text, "Hash of the program's path, hexadecimal; also in the file's name"),

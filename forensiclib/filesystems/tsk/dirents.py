@@ -1,15 +1,22 @@
-"""Directory blocks of ext: live entries, and those that lie in the slack of others."""
+"""Directory blocks of ext: live entries, those that lie in the slack of others, and directories in free blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from forensiclib.core.limits import Budget
+from forensiclib.filesystems.tsk.blocks import free_ranges
+from forensiclib.filesystems.tsk.ext import ExtVolume
 from forensiclib.formats import ext
 
-__all__ = ["Dirent", "dirents"]
+__all__ = ["Dirent", "dirents", "free_directories"]
 
 FIXED = ext.DIRENT_LAYOUT.size
 TYPES = 7
+WINDOW = 1 << 20
+SELF = b"\x0c\0\1\2.\0\0\0"
+"""Behind its inode number, the entry with which the first block of a directory begins."""
 TAIL = 0xDE
 """The file type of the checksum tail that looks like an entry."""
 
@@ -51,6 +58,23 @@ def dirents(block: bytes, inodes: int) -> list[Dirent]:
         if kind != TAIL:
             out += _slack(block, at + taken, at + length, inodes)
     return out if any(d.live for d in out) else []
+
+
+def free_directories(volume: ExtVolume, budget: Budget) -> Iterator[tuple[int, list[Dirent]]]:
+    """(inode of the directory, its entries without . and ..) of every free block that is the first one of a directory."""
+    size = volume.block_size
+    for start, length in free_ranges(volume.blocks, (volume.blocks.last + 1) * size):
+        for at in range(start, start + length, WINDOW):
+            budget.check()
+            raw = volume.source.read_at(at, min(WINDOW, start + length - at))
+            here = raw.find(SELF)
+            while here >= 0:
+                if here % size == 4:
+                    entries = dirents(raw[here - 4 : here - 4 + size], volume.sb.inodes)
+                    budget.item(len(entries) + 1)
+                    if entries and entries[0].name == b".":
+                        yield entries[0].inode, [e for e in entries if e.name not in (b".", b"..")]
+                here = raw.find(SELF, here + 1)
 
 
 def _slack(block: bytes, at: int, end: int, inodes: int) -> list[Dirent]:

@@ -22,6 +22,9 @@ __all__ = ["ExtVolume", "Inode", "superblock"]
 BLOCK_UNINIT = 0x2
 POINTERS_DIRECT, POINTERS_LEVELS = 12, 3
 MAX_EXTENT_DEPTH = 5
+FIRST_INODE = 11
+"""The first one that is not reserved, where the superblock does not say ("Special inodes")."""
+INODES_AT_ONCE = 4096
 ORPHAN_LINK = 1 << 28
 """The field of the deletion time links the inodes of the orphan list, by number, while a file is still open: a
 value this small (before July 1978) is no time."""
@@ -60,10 +63,12 @@ class Inode:
 
     @property
     def regular(self) -> bool:
+        """A regular file."""
         return self.mode & 0xF000 == 0x8000
 
     @property
     def directory(self) -> bool:
+        """A directory."""
         return self.mode & 0xF000 == 0x4000
 
     @property
@@ -78,8 +83,9 @@ class _GroupBlocks(Blocks):
     def __init__(self, volume: ExtVolume) -> None:
         self._volume = volume
         sb = volume.sb
-        self.first, self.last = sb.first_data_block, volume.block_count - 1
         self.size = volume.block_size
+        held = min(volume.block_count, volume.source.size // self.size)
+        self.first, self.last = sb.first_data_block, held - 1
         self.start = self.first * self.size
 
     def used(self, block: int, count: int) -> bytes:
@@ -108,6 +114,7 @@ class ExtVolume:
             raise Unsupported("ext superblock", None, "meta_bg or bigalloc")
         if not 8 <= sb.blocks_per_group <= self.block_size * 8 or sb.first_data_block > 1:
             raise Corrupt("ext superblock", None, f"{sb.blocks_per_group} blocks a group")
+        self.first_inode = int(sb.first_inode) if sb.revision else FIRST_INODE
         self.groups = -(-(self.block_count - sb.first_data_block) // sb.blocks_per_group)
         self._desc = sb.desc_size if wide and sb.desc_size >= 64 else 32
         length = budget.allocate("ext group descriptors", self.groups * self._desc)
@@ -115,6 +122,11 @@ class ExtVolume:
         if len(self._table) < length:
             raise Truncated("ext group descriptors", None, f"{len(self._table)} of {length} bytes")
         self.blocks = _GroupBlocks(self)
+        self._budget = budget
+        self._blind: set[int] = set()
+        if self.blocks.last + 1 < self.block_count:
+            text = f"{self.block_count} blocks of {self.block_size} bytes, the volume ends after {self.blocks.last + 1}"
+            budget.report(Truncated("ext file system", None, text))
         self._tables = sorted((self.group(g)["inode_table"], g) for g in range(self.groups))
 
     def group(self, number: int) -> dict[str, int]:
@@ -129,14 +141,18 @@ class ExtVolume:
         return low
 
     def group_used(self, number: int) -> bytes:
-        """One byte a block of the group: its bitmap, or what an uninitialised one implies."""
+        """One byte a block of the group: its bitmap, or what an uninitialised one implies. Of a group whose
+        bitmap lies outside the volume nothing is known: its blocks count as free, and ``judged`` says so."""
         per = self.sb.blocks_per_group
         desc = self.group(number)
         if not desc["flags"] & BLOCK_UNINIT:
             raw = self.source.read_at(desc["block_bitmap"] * self.block_size, (per + 7) // 8)
-            if len(raw) * 8 < per:
-                raise Truncated("ext block bitmap", None, f"group {number}: {len(raw)} bytes")
-            return spread(raw)[:per]
+            if len(raw) * 8 >= per:
+                return spread(raw)[:per]
+            if number not in self._blind:
+                self._blind.add(number)
+                self._budget.report(Truncated("ext block bitmap", None, f"group {number}: its bitmap lies outside the volume"))
+            return bytes(per)
         flags = bytearray(per)
         first = self.sb.first_data_block + number * per
         for block, count in self._metadata(number):
@@ -144,6 +160,18 @@ class ExtVolume:
             if low < high:
                 flags[low - first : high - first] = b"\1" * (high - low)
         return bytes(flags)
+
+    def judged(self, block: int, count: int) -> bool:
+        """Whether the volume says of all those blocks if they are in use."""
+        if self.blocks.clip(block, count) < count:
+            return False
+        per = self.sb.blocks_per_group
+        self.blocks.in_use(block, count)
+        return self._blind.isdisjoint(range((block - self.blocks.first) // per, (block + count - 1 - self.blocks.first) // per + 1))
+
+    def has(self, block: int) -> bool:
+        """Whether the file system has a block of that number, inside the volume or not."""
+        return bool(self.blocks.first <= block < self.block_count)
 
     def _metadata(self, number: int) -> Iterator[tuple[int, int]]:
         """(block, count) of what a group without a bitmap may hold: superblock copies, bitmaps, tables."""
@@ -182,6 +210,23 @@ class ExtVolume:
         if len(raw) < self.inode_size:
             raise Truncated("ext inode", None, f"inode {number}")
         return parse_inode(number, raw)
+
+    def dead_inodes(self) -> Iterator[int]:
+        """Numbers of the inodes that have a type and no name any more; a table that cannot be read is reported."""
+        per, size = int(self.sb.inodes_per_group), self.inode_size
+        for group in range(self.groups):
+            at = self.group(group)["inode_table"] * self.block_size
+            for first in range(0, per, INODES_AT_ONCE):
+                try:
+                    raw = self.source.read_at(at + first * size, min(INODES_AT_ONCE, per - first) * size)
+                except EvidenceError as error:
+                    self._budget.report(error, "inode table")
+                    continue
+                for inside in range(len(raw) // size):
+                    mode, links = raw[inside * size : inside * size + 2], raw[inside * size + 26 : inside * size + 28]
+                    number = group * per + first + inside + 1
+                    if links == b"\0\0" and mode != b"\0\0" and number >= self.first_inode:
+                        yield number
 
     def block(self, number: int) -> bytes:
         """A block as it stands now."""
@@ -223,7 +268,7 @@ class ExtVolume:
             if head["depth"]:
                 index = ext.EXTENT_INDEX_LAYOUT.dict(node, at)
                 leaf = index["leaf_low"] | index["leaf_high"] << 32
-                if leaf in seen or not self.blocks.has(leaf):
+                if leaf in seen or not self.has(leaf):
                     raise Corrupt("ext extent index", None, f"block {leaf}")
                 seen.add(leaf)
                 out += self._extents(fetch(leaf), fetch, head["depth"] - 1, seen)
@@ -232,7 +277,7 @@ class ExtVolume:
             count, start = extent["length"], extent["start_low"] | extent["start_high"] << 32
             unwritten = count > 32768
             count -= 32768 if unwritten else 0
-            if not count or not self.blocks.has(start) or not self.blocks.has(start + count - 1):
+            if not count or not self.has(start) or not self.has(start + count - 1):
                 raise Corrupt("ext extent", None, f"{count} blocks from {start}")
             out.append((extent["logical"], None if unwritten else start, count))
         return out
@@ -251,7 +296,7 @@ class ExtVolume:
             if pointer == 0:
                 logical += span
                 return
-            if not self.blocks.has(pointer) or len(out) > self.block_count or (level and pointer in seen):
+            if not self.has(pointer) or len(out) > self.block_count or (level and pointer in seen):
                 raise Corrupt("ext block pointer", None, f"inode {inode.number}: block {pointer}")
             if level:
                 seen.add(pointer)

@@ -12,8 +12,9 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.filesystems.tsk.blocks import Blocks
-from forensiclib.filesystems.tsk.dirents import dirents
+from forensiclib.filesystems.tsk.dirents import dirents, free_directories
 from forensiclib.filesystems.tsk.ext import ExtVolume, Inode, parse_inode, try_inode
+from forensiclib.filesystems.tsk.indirect import loose_files
 from forensiclib.filesystems.tsk.journal import Copy, Journal
 from forensiclib.filesystems.tsk.named import Named, Run
 from forensiclib.filesystems.tsk.native import Facts, Native, Place, Recovered
@@ -96,6 +97,7 @@ class Ext(Native):
             runs, verdict = (), "unknown"  # the pointers were wiped: a file of zeros would be invented
         return Facts(
             inode.times, inode.size if runs else 0, sequence=inode.generation, runs=runs or (), verdict=verdict,
+            path=self._path(named.addr, place) if named.orphan else None,
             links=inode.links, attributes={"flags": inode.flags, "mode": inode.mode},
         )  # fmt: skip
 
@@ -118,9 +120,11 @@ class Ext(Native):
         total = busy = 0
         for start, length in runs:
             if start is not None:
-                count = length // self._volume.block_size
+                block, count = start // self._volume.block_size, length // self._volume.block_size
+                if not self._volume.judged(block, count):
+                    return "unknown"
                 total += count
-                busy += self.blocks.in_use(start // self._volume.block_size, count)
+                busy += self.blocks.in_use(block, count)
         return "intact" if not busy else "overwritten" if busy == total else "partly overwritten"
 
     def recovered(self, place: Place, budget: Budget) -> Iterator[Recovered]:
@@ -141,6 +145,13 @@ class Ext(Native):
                     number, parents[-1][2] or None if parents else None, path, name.encode("utf-8", "surrogateescape"), "file",
                     version.inode.size, facts,
                 )  # fmt: skip
+
+    def lost(self) -> Iterator[int]:
+        return self._volume.dead_inodes()
+
+    def loose(self, budget: Budget) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Files of block maps; extents are in the inode or in blocks with their own checksums."""
+        return iter(()) if self._volume.sb.incompat & ext.INCOMPAT_EXTENTS else loose_files(self._volume, budget)
 
     def _path(self, number: int, place: Place) -> str | None:
         """The path that today's directories and the journal's give together; None without any name."""
@@ -169,6 +180,7 @@ class Ext(Native):
         found = _Found()
         number = self._volume.sb.journal_inode
         if not self._volume.sb.compat & HAS_JOURNAL or not number:
+            self._names_in_free_blocks(found)
             return found
         try:
             inode = self._volume.inode(number)
@@ -179,6 +191,16 @@ class Ext(Native):
             return found
         _Search(self._volume, journal, self._budget).run(found)
         return found
+
+    def _names_in_free_blocks(self, found: _Found) -> None:
+        """Names of inodes by the directories that were deleted with them; none where two directories disagree, or where
+        the directory's inode serves another one now."""
+        names: dict[int, set[tuple[bytes, int]]] = {}
+        for own, entries in free_directories(self._volume, self._budget):
+            now = try_inode(self._volume, own)
+            for entry in entries if now is not None and not now.alive else ():
+                names.setdefault(entry.inode, set()).add((entry.name, own))
+        found.names.update({number: [(0, *next(iter(said)))] for number, said in names.items() if len(said) == 1})
 
 
 class _Search:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forensiclib.core.entry import Entry, FileSystem, Stream, Verdict
@@ -129,7 +129,9 @@ class TskFileSystem(FileSystem):
     def entry(self, id: int, sequence: int | None = None) -> Entry:
         index = self._index()
         if (directory := index.places.get(id)) is not None:
-            for named in self._list(directory, index.paths[directory], directory in index.orphans):
+            lost = index.paths[directory] == ORPHANS.decode()
+            listed = self._orphans(directory, set()) if lost else self._list(directory, index.paths[directory], directory in index.orphans)
+            for named in listed:
                 if named.addr == id and (found := self._entry(named)) is not None and sequence in (None, found.sequence):
                     return found
         for recovered in self._native.recovered(self._place(), Budget(self._budget.limits)):
@@ -144,6 +146,12 @@ class TskFileSystem(FileSystem):
         if self._native.blocks is not None:
             return tuple(free_ranges(self._native.blocks, self._source.size))
         return self._in_no_file()
+
+    def loose(self) -> Iterator[tuple[tuple[int, int], ...]]:
+        try:
+            yield from self._native.loose(Budget(self._budget.limits, self._budget.cancelled))
+        except EvidenceError as error:
+            self._report(Finding.of(error, "indirect blocks", self.format))
 
     def _in_no_file(self) -> tuple[tuple[int, int], ...]:
         """Without a table of free blocks: everything that no allocated content covers."""
@@ -181,6 +189,7 @@ class TskFileSystem(FileSystem):
         """Every name, depth first. A directory is entered once, whoever names it, live names first."""
         root = self._reader.info.root
         visited = {root}
+        told: set[int] = set()
         stack: list[Iterator[Named]] = [iter(self._list(root, "", False))]
         orphanage: list[Named] = []
         while stack:
@@ -189,7 +198,7 @@ class TskFileSystem(FileSystem):
                 stack.pop()
                 if not stack and orphanage:
                     lost = orphanage.pop()
-                    stack.append(iter(self._list(lost.addr, ORPHANS.decode(), True)))
+                    stack.append(self._orphans(lost.addr, told))
                 continue
             if named.virtual and named.raw == ORPHANS:
                 if deleted:
@@ -197,6 +206,7 @@ class TskFileSystem(FileSystem):
                 continue
             if not deleted and not named.live:
                 continue
+            told.add(named.addr)
             yield named
             if named.kind != "directory" or not named.addr or named.addr in visited or not self._enter(named):
                 continue
@@ -207,8 +217,35 @@ class TskFileSystem(FileSystem):
             visited.add(named.addr)
             stack.append(iter(self._list(named.addr, _path(named), named.orphan)))
 
+    def _orphans(self, orphanage: int, told: set[int]) -> Iterator[Named]:
+        """The names of The Sleuth Kit. One nameless directory without content makes it give none at all (seen in 4.15):
+        then the inodes that the volume's own tables call deleted and no name (``told``) leads to, directories first."""
+        try:
+            found = self._reader.names(orphanage)
+        except EvidenceError as error:
+            lost = list(self._native.lost())
+            if not lost:
+                self._report(Finding.of(error, ORPHANS.decode(), self.format))
+            for directories in (True, False):
+                for number in lost:
+                    named = self._nameless(number) if number not in told else None
+                    if named is not None and (named.kind == "directory") is directories:
+                        yield named.under(orphanage, ORPHANS.decode(), True)
+            return
+        yield from self._placed(found, orphanage, ORPHANS.decode(), True)
+
+    def _nameless(self, inode: int) -> Named | None:
+        try:
+            return replace(self._reader.meta(inode), raw=b"OrphanFile-%d" % inode, live=False)
+        except EvidenceError as error:
+            self._report(Finding.of(error, ORPHANS.decode(), self.format))
+            return None
+
     def _enter(self, named: Named) -> bool:
-        """A deleted name whose inode lives again leads to another directory: that one is walked under its own name."""
+        """Not a deleted name whose inode lives again: it leads to another directory, walked under its own name. Nor
+        one whose inode kept no content: there is nothing to enter, and that is no damage."""
+        if not named.live and not named.virtual and not any(attr.size for attr in named.attrs):
+            return False
         reused = not named.live and not named.orphan and named.meta is not None and named.meta.flags & META_ALLOCATED
         return not reused and self._native.facts(named, self._no_place()) is not None
 
@@ -218,6 +255,9 @@ class TskFileSystem(FileSystem):
         except EvidenceError as error:
             self._report(Finding.of(error, directory, self.format))
             return []
+        return self._placed(found, inode, directory, orphan)
+
+    def _placed(self, found: Sequence[Named], inode: int, directory: str, orphan: bool) -> list[Named]:
         out = []
         for named in found:
             if named.broken:

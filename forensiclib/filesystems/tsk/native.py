@@ -83,6 +83,14 @@ class Native:
         """Entries beyond the directories."""
         return iter(())
 
+    def lost(self) -> Iterator[int]:
+        """Inodes that hold the facts of a deleted file, ascending; whether a name leads to them is not asked."""
+        return iter(())
+
+    def loose(self, budget: Budget) -> Iterator[tuple[tuple[int, int], ...]]:
+        """See FileSystem.loose."""
+        return iter(())
+
 
 def unix_times(named: Named) -> dict[str, Timestamp]:
     """The Sleuth Kit's four times, as UTC."""

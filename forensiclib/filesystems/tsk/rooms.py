@@ -123,7 +123,9 @@ GAPS: dict[str, tuple[str, ...]] = {
         "meta_bg and bigalloc volumes: no journal recovery, no verdicts",
         "content in the inode (inline_data) longer than 60 bytes",
         "extended attributes; fast-commit blocks of the journal; journals on another device",
-        "deleted files whose inode is in no journal: names only",
+        "deleted files whose inode is in no journal: names only; without extents, content by indirect blocks that are left",
+        "without a journal, orphans are named by first blocks of deleted directories: an inode used twice may bear its older name",
+        "sparse files by indirect blocks; such whose first twelve blocks do not lie before the others",
     ),
     "ntfs": ("the place of resident content",),
     "hfs": ("classic HFS; the journal",),
@@ -134,8 +136,8 @@ GAPS: dict[str, tuple[str, ...]] = {
 REFS = ("The Sleuth Kit 4 and its documentation, https://sleuthkit.org", "Brian Carrier, File System Forensic Analysis, 2005")
 
 
-def _open(kind: str) -> Callable[[ByteSource, Budget], TskFileSystem]:
-    return lambda source, budget: open_tsk(source, budget, kind)
+def _open(kind: str, isolate: bool = False) -> Callable[[ByteSource, Budget], TskFileSystem]:
+    return lambda source, budget: open_tsk(source, budget, kind, isolate=isolate)
 
 
 FORMATS = (
@@ -143,6 +145,7 @@ FORMATS = (
         FileSystemFormat(
             name=f"tsk.{kind}", title=f"{TITLES[kind]} (The Sleuth Kit)", refs=REFS, gaps=(*GAPS[kind], HANG), engine="tsk",
             order=60 if kind in ("yaffs2", "fat") else 50, probe=PROBES[kind], open=_open(kind),
+            isolated=_open(kind, True),
         )
         for kind in PROBES
     ),

@@ -11,12 +11,10 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
-from forensiclib.formats._dsl import layout
 from forensiclib.formats.evtx import CHUNK_HEADER, CHUNK_MAGIC, CHUNK_SIZE
 
 __all__ = ["Chunk", "Run", "chunks", "runs", "span_of"]
 
-_HEADER = layout(CHUNK_HEADER)
 _WINDOW = 32
 """Chunks read at once: the largest output that hostile chunks can be made to give stays below 256 MiB."""
 _NO_CHECKSUMS = 4
@@ -83,12 +81,12 @@ def _another(data: memoryview, start: int, end: int) -> int:
 def _checked(source: ByteSource, budget: Budget, at: int, piece: memoryview) -> Chunk:
     """A chunk with its signature; wrong checksums and offsets become findings."""
     span = span_of(source, at, len(piece))
-    if len(piece) < _HEADER.size:
-        budget.report(Truncated("event log chunk header", span, f"{len(piece)} of {_HEADER.size} bytes"))
+    if len(piece) < CHUNK_HEADER.size:
+        budget.report(Truncated("event log chunk header", span, f"{len(piece)} of {CHUNK_HEADER.size} bytes"))
         return Chunk(at, len(piece), HEADLESS, sound=False)
-    header = _HEADER.dict(piece)
+    header = CHUNK_HEADER.dict(piece)
     free, sound = header["free_space"], True
-    if not _HEADER.size <= free <= CHUNK_SIZE:
+    if not CHUNK_HEADER.size <= free <= CHUNK_SIZE:
         budget.report(Corrupt("event log chunk header", span, f"free space at {free:#x}; read to the end"))
         sound, free = False, CHUNK_SIZE
     if len(piece) < CHUNK_SIZE:
@@ -111,7 +109,7 @@ def _one(source: ByteSource, budget: Budget, at: int, window: memoryview, start:
     piece = window[start:end]
     if piece[:8] == CHUNK_MAGIC:
         chunk = _checked(source, budget, at + start, piece)
-        if chunk.sound or (cut := _another(window, start + _HEADER.size, end)) < 0:
+        if chunk.sound or (cut := _another(window, start + CHUNK_HEADER.size, end)) < 0:
             return chunk
         budget.report(Corrupt("event log chunk", span_of(source, at + cut, 8), f"another begins {cut - start} bytes into it"))
         return Chunk(chunk.at, cut - start, chunk.kind, chunk.first_id, chunk.last_id, chunk.free_space, False)

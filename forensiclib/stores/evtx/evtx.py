@@ -16,7 +16,6 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource
-from forensiclib.formats._dsl import layout
 from forensiclib.formats.evtx import CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER, FILE_MAGIC, RECORD_HEADER
 from forensiclib.stores.evtx.chunks import Chunk, Run, chunks, runs, span_of
 from forensiclib.stores.evtx.record import EventRecord, Table, damage_words
@@ -25,7 +24,6 @@ __all__ = ["FORMAT", "STATES", "Header", "Log", "chunks", "open_log"]
 
 STATES: tuple[State, ...] = ("allocated", "slack", "carved")
 """What the kernel's state codes mean."""
-_HEADER = layout(FILE_HEADER)
 _BLOCK = 4096
 _DIRTY, _NO_CHECKSUMS = 1, 4
 Parts = tuple[str, str, bytes, bytes | None, bytes | None]
@@ -103,7 +101,7 @@ class Log:
         """A record of this log as XML text, as the Event Viewer writes it; cut short where damage is."""
         at = record.chunk_at
         chunk = self.source.read_at(at, min(CHUNK_SIZE, record.table.end - at))
-        start = record.at - at + RECORD_HEADER.sizeof()
+        start = record.at - at + RECORD_HEADER.size
         return kernels.evtx_xml(chunk, start, max(start, min(len(chunk), record.at - at + record.length - 4)))
 
     def _tables(self, budget: Budget) -> Iterator[Table]:
@@ -154,18 +152,18 @@ def _columns(parts: Any) -> tuple[Column, ...]:
 def _start(source: ByteSource, budget: Budget) -> int:
     """Where the first chunk begins: behind the header, or where its signature is."""
     head = source.read_at(0, _BLOCK + CHUNK_SIZE)
-    if head[_BLOCK : _BLOCK + 8] == CHUNK_MAGIC or (at := head.find(CHUNK_MAGIC, _HEADER.size)) < 0:
+    if head[_BLOCK : _BLOCK + 8] == CHUNK_MAGIC or (at := head.find(CHUNK_MAGIC, FILE_HEADER.size)) < 0:
         return min(_BLOCK, source.size)
     budget.report(Corrupt("event log", span_of(source, at, 8), f"its first chunk begins at {at:#x}"))
     return at
 
 
 def _read_header(source: ByteSource, budget: Budget) -> Header:
-    head = source.read_at(0, _HEADER.size)
+    head = source.read_at(0, FILE_HEADER.size)
     span = span_of(source, 0, len(head))
-    if len(head) < _HEADER.size:
+    if len(head) < FILE_HEADER.size:
         raise NotThisFormat("event log", span, f"{len(head)} bytes")
-    stated = _HEADER.dict(head)
+    stated = FILE_HEADER.dict(head)
     if zlib.crc32(head[:120]) != stated["checksum"] and not stated["flags"] & _NO_CHECKSUMS:
         budget.report(Corrupt("event log header", span, "its checksum does not match"))
     if stated["flags"] & _DIRTY:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from forensiclib.core.entry import Verdict
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.record import Row, State
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.core.time import Timestamp
 from forensiclib.formats.regf import BINS, RESIDENT
 from forensiclib.stores.regf.cells import Cells, Data, KeyNode, Security, ValueNode
@@ -139,8 +140,13 @@ class Value:
         return decode(self._node.type, self.data)
 
     def row(self, **values: Any) -> Row:
-        """A Row that stands on this value's cell."""
-        return _row(self._home, values, self.at, self.length, self.state)
+        """A Row that stands on this value's cell and on its data, wherever that lies."""
+        row = _row(self._home, values, self.at, self.length, self.state)
+        outside = [r for r in self.ranges if not self.at <= r[0] < self.at + self.length]
+        if not outside:
+            return row
+        pieces = ExtentSource(self._home.cells.source, [(self.at, self.length), *outside])
+        return replace(row, at=0, length=pieces.size, source=pieces)
 
     def __repr__(self) -> str:
         return f"Value({self.name!r}, {self.kind.name}, {self.size} bytes, {self.state})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,3 +177,14 @@ def test_other_files_are_refused(corpus: Path) -> None:
             list(rows(Found(MemorySource(data), "X-0.pf"), Budget()))
     with pytest.raises(NotThisFormat):
         list(rows(Found(MemorySource(bytes(200)), "X-0.pf"), Budget()))
+
+
+def test_entries_that_all_name_the_whole_block_are_bounded(corpus: Path) -> None:
+    data = bytearray((corpus / "plaso" / "winprefetch" / "CMD.EXE-087B4001.pf").read_bytes())
+    at, count, _, _, _, size = struct.unpack_from("<6I", data, 84)
+    for entry in range(at, at + 20 * count, 20):
+        struct.pack_into("<II", data, entry + 8, 0, size // 2)
+    budget = Budget()
+    (row,) = rows(Found(MemorySource(bytes(data)), "CMD.EXE-087B4001.pf"), budget)
+    assert count > 16 and len(row.values["files"]) < 40 * size
+    assert [f.kind for f in budget.findings] == ["LimitExceeded"]

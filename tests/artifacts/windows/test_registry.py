@@ -13,7 +13,7 @@ from forensiclib.artifacts.windows import registry, runkeys, userassist
 from forensiclib.core.declare import Extractor, Keys
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row
-from forensiclib.core.source import MemorySource
+from forensiclib.core.source import FileSource, MemorySource
 from forensiclib.stores.regf.hive import Hive
 from forensiclib.stores.regf.regf import open_hive
 from forensiclib.testing.contracts import ExtractorContract
@@ -66,7 +66,8 @@ def test_registry_rows_stand_on_their_cells(corpus: Path) -> None:
     path = corpus / "registry/Registry.Test/Hives/SAM"
     data = path.read_bytes()
     for row in rows(registry.EXTRACTOR, path):
-        assert data[row.at + 4 : row.at + 6] == (b"nk" if row.values["entry"] == "key" else b"vk")
+        cell = (row.source or FileSource(path)).trace(row.at, row.length)[0].start
+        assert data[cell + 4 : cell + 6] == (b"nk" if row.values["entry"] == "key" else b"vk")
         if row.values["entry"] == "value" and row.values["data"] and row.values["size"] < 16344:
             at = row.values["data_at"]
             assert data[at : at + len(row.values["data"])] == row.values["data"]

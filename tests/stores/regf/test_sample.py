@@ -52,6 +52,12 @@ def test_run_keys_and_their_bytes() -> None:
         ("Updater", r"C:\Program Files\Updater\updater.exe -q"),
         ("Small", None),
     ]
-    assert source.read_at(rows[0].at, rows[0].length)[4:6] == b"vk"
-    assert b"Updater" in source.read_at(rows[0].at, rows[0].length)
-    assert [(s.root, s.start, s.length) for s in source.trace(rows[0].at, rows[0].length)] == [("hivex.hiv", rows[0].at, rows[0].length)]
+    # The row stands on the value's cell and on its data, which this writer put into a cell of its own.
+    stands = rows[0].source
+    assert stands is not None
+    spans = stands.trace(rows[0].at, rows[0].length)
+    assert [s.root for s in spans] == ["hivex.hiv"] * len(spans)
+    cell = source.read_at(spans[0].start, spans[0].length)
+    assert cell[4:6] == b"vk" and b"Updater" in cell
+    stored = b"".join(source.read_at(s.start, s.length) for s in spans)
+    assert r"C:\Program Files\Updater\updater.exe -q".encode("utf-16-le") in stored

@@ -1,0 +1,34 @@
+"""Artifacts inside carved files are extracted too, and say that they were carved."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import forensiclib as fl
+
+pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow not installed")
+
+
+@pytest.mark.corpus
+def test_a_chunk_a_link_and_a_hive_without_a_file_system(corpus, tmp_path):
+    log = (corpus / "evtx" / "Microsoft-Windows-LanguagePackSetup%4Operational.evtx").read_bytes()
+    hive = (corpus / "registry" / "Registry.Test" / "Hives" / "NTUSER1.DAT").read_bytes()
+    link = (corpus / "lnk" / "Lnk.Test" / "WinXP" / "Magnifier.lnk").read_bytes()
+    fill = random.Random(5).randbytes
+    image = tmp_path / "raw.dd"
+    at = {"chunk": 70_001, "hive": 70_001 + 65_536 + 999}
+    at["link"] = at["hive"] + len(hive) + 512
+    image.write_bytes(fill(at["chunk"]) + log[4096 : 4096 + 65_536] + fill(999) + hive + fill(512) + link + fill(50_000))
+    case = fl.examine(image, tmp_path / "case")
+    tables = {n: pq.read_table(case.path / "artifacts" / f"windows.{n}.parquet") for n in ("evtx", "registry", "lnk")}
+    # The evtx crate counts 17 records in the log; NTUSER1.DAT 595 keys and 878 values (libregf).
+    states = tables["evtx"]["state"].to_pylist()
+    assert states.count("carved") == 17 and set(states) == {"carved", "slack"}
+    assert tables["registry"].num_rows == 595 + 878
+    assert tables["lnk"].num_rows == 1
+    for name, place in (("evtx", "chunk"), ("registry", "hive"), ("lnk", "link")):
+        assert name == "evtx" or set(tables[name]["state"].to_pylist()) == {"carved"}
+        assert min(s[0] for s in tables[name]["span_start"].to_pylist()) >= at[place]
+    assert tables["lnk"]["span_start"].to_pylist() == [[at["link"]]]
