@@ -7,8 +7,8 @@ forces the plain twins.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
-from typing import Any
 
 from forensiclib._columns_py import evtx_xml as evtx_xml  # one record on request: it has no compiled form
 from forensiclib._plain.mft import MFT_ATTRIBUTE as MFT_ATTRIBUTE
@@ -69,36 +69,45 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
 
     WHICH = f"python ({_why})"
 
-_engine: Callable[[int], Any]
-_damage: Any
 adler32: Callable[[bytes | memoryview], int]
 """Adler-32 (RFC 1950) of a buffer."""
 crc32: Callable[[bytes | bytearray | memoryview, int], int]
 """CRC-32 (ISO 3309, as in zlib) of the bytes, going on from the second argument (0 to begin)."""
 try:
-    # isal inflates 1.6 to 2.3 times as fast as zlib (CRC-32: 6 times) and releases the GIL (docs/dependencies.md).
-    import isal.isal_zlib as _isal
+    # libdeflate inflates 2.5 times as fast as zlib and 1.25 times as isal, and releases the GIL (docs/dependencies.md).
+    import deflate as _libdeflate
 
-    _engine, _damage, adler32, crc32, INFLATE = _isal.decompressobj, _isal.IsalError, _isal.adler32, _isal.crc32, "isal"
-except ImportError:
-    import zlib as _zlib
-
-    _engine, _damage, adler32, crc32, INFLATE = _zlib.decompressobj, _zlib.error, _zlib.adler32, _zlib.crc32, "zlib"
+    adler32, crc32, INFLATE = _libdeflate.adler32, _libdeflate.crc32, "libdeflate"
+except ModuleNotFoundError:
+    adler32, crc32, INFLATE = zlib.adler32, zlib.crc32, "zlib"
 
 
-def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes:
+def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes | bytearray:
     """One deflate stream (zlib header and Adler-32 checked unless ``raw``) -> its bytes.
 
     ``size`` is the expected output and the memory taken for it, whatever the stream holds; more
     than that is an error, and so is a stream that breaks off. Bytes behind the stream are ignored.
     Raises ValueError on damage.
     """
-    engine = _engine(-15 if raw else 15)
+    if INFLATE == "libdeflate":
+        unpack = _libdeflate.deflate_decompress if raw else _libdeflate.zlib_decompress
+        try:
+            out: bytearray = unpack(data, max(size, 1))
+        except _libdeflate.DeflateError:
+            return _inflate_zlib(data, size, raw)  # says what is wrong
+        if len(out) > size:
+            raise ValueError(f"more than the {size} bytes that were expected")
+        return out
+    return _inflate_zlib(data, size, raw)
+
+
+def _inflate_zlib(data: bytes | memoryview, size: int, raw: bool) -> bytes:
+    engine = zlib.decompressobj(-15 if raw else 15)
     try:
-        out: bytes = engine.decompress(data, max(size, 1))
+        out = engine.decompress(data, max(size, 1))
         # With the output full the trailer may still be unread.
         more = b"" if engine.eof else engine.decompress(engine.unconsumed_tail, 1)
-    except _damage as error:
+    except zlib.error as error:
         raise ValueError(str(error)) from error
     if more or len(out) > size:
         raise ValueError(f"more than the {size} bytes that were expected")

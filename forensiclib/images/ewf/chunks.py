@@ -30,7 +30,7 @@ class EwfSource(ByteSource):
     def __init__(self, index: Index, size: int, chunk: int, root: str) -> None:
         self.size, self.root, self._index, self._chunk = size, root, index, chunk
         self._keep = max(4, CACHE // chunk)
-        self._cache: OrderedDict[int, bytes | memoryview] = OrderedDict()
+        self._cache: OrderedDict[int, bytes | bytearray | memoryview] = OrderedDict()
         self._lock = threading.Lock()
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
@@ -72,7 +72,7 @@ class EwfSource(ByteSource):
     def _find(self, chunk: int) -> tuple[Run | None, int]:
         return self._index.find(chunk) if chunk < self._index.count else (None, 0)
 
-    def _cached(self, chunk: int) -> bytes | memoryview:
+    def _cached(self, chunk: int) -> bytes | bytearray | memoryview:
         with self._lock:
             if (held := self._cache.get(chunk)) is not None:
                 self._cache.move_to_end(chunk)
@@ -133,7 +133,7 @@ class EwfSource(ByteSource):
             at += len(data)
         return at
 
-    def _decode(self, chunk: int, run: Run, start: int, packed: bool, raw: memoryview) -> bytes | memoryview:
+    def _decode(self, chunk: int, run: Run, start: int, packed: bool, raw: memoryview) -> bytes | bytearray | memoryview:
         """The bytes of one chunk, checksum verified; Truncated when the file ends inside, else Corrupt."""
         want = min(self._chunk, self.size - chunk * self._chunk)
         if packed:
