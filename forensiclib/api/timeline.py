@@ -42,12 +42,12 @@ def sort_timeline(unsorted: Path, target: Path) -> int:
     """Sort by time and then by every other column, in bounded memory. Returns the number of events."""
     import duckdb
 
-    with duckdb.connect(config={"threads": 1, "memory_limit": "160MB", "temp_directory": str(target.parent / ".sort")}) as db:
+    with duckdb.connect(config={"threads": 1, "memory_limit": "96MB", "temp_directory": str(target.parent / ".sort")}) as db:
         db.execute("set preserve_insertion_order = true")
         out = str(target).replace("'", "''")
         db.execute(
             f"copy (select * from {sql_source(unsorted)} order by time, event, path, description, state, start, zone) "
-            f"to '{out}' (format parquet, compression zstd, row_group_size 65536)"
+            f"to '{out}' (format parquet, compression zstd, row_group_size 32768)"
         )
         row = db.execute(f"select count(*) from {sql_source(target)}").fetchone()
     assert row is not None

@@ -181,7 +181,7 @@ def write_case_uco(case: Path, facts: Mapping[str, Any]) -> Path:
     ]
     target = case / "case.jsonld"
     results: list[dict[str, str]] = []
-    with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db, target.open("w", encoding="utf-8", newline="\n") as out:
+    with duckdb.connect(config={"threads": 1, "memory_limit": "96MB"}) as db, target.open("w", encoding="utf-8", newline="\n") as out:
         out.write('{"@context":' + json.dumps(CONTEXT) + ',\n"@graph":[\n')
         for node in nodes:
             out.write(dumps(node) + ",\n")

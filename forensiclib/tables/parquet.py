@@ -14,7 +14,7 @@ from forensiclib.core.errors import MissingSupport
 
 __all__ = ["ParquetTable", "sql_source"]
 
-ROWS = 65_536
+ROWS = 32_768
 """Rows of a row group, held as columns until it is full."""
 OBJECTS = 4096
 """Rows held as objects before they become columns."""
@@ -84,6 +84,7 @@ class ParquetTable:
         self._gather()
         self._flush()
         self._writer.close()
+        self._pa.default_memory_pool().release_unused()  # the next stage of a case needs it more than the pool
 
     def __enter__(self) -> ParquetTable:
         return self

@@ -43,7 +43,7 @@ def write_report(
     )
     environment.filters["bytes"] = _bytes
     environment.filters["plain"] = _plain
-    with duckdb.connect(config={"threads": 1, "memory_limit": "160MB"}) as db:
+    with duckdb.connect(config={"threads": 1, "memory_limit": "96MB"}) as db:
         tables = _Tables(db, case)
         ledger = json.loads((case / "ledger.json").read_text(encoding="utf-8"))
         html = environment.get_template("report.html.j2").render(
