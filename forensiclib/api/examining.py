@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from forensiclib.api.carving import carve, zones
 from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment, require_extra
 from forensiclib.api.extracting import plan, plan_carved, run_extract
 from forensiclib.api.gallery import PICTURES, gallery
+from forensiclib.api.match import listed
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, Verification, open_image
 from forensiclib.api.recovering import FileDigest, hash_units, run_hash
 from forensiclib.api.run import Run
 from forensiclib.api.tabulating import TIMELINE_SCHEMA, artifact_schema
 from forensiclib.api.timeline import file_events, sort_timeline
-from forensiclib.api.units import CarvedRef
+from forensiclib.api.units import CarvedRef, FileRef
 from forensiclib.core.batch import Batch, Column
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
@@ -168,6 +169,7 @@ class _Examination:
         chosen = {e.name: e for e in run.catalog.extractors(*patterns)}
         tables: dict[str, ParquetTable] = {}
         units = list(plan(run, self.listing, patterns, self.engine, columns=True))
+        self._uninterpreted({(u.place.volume, u.file) for u in units})
         units += plan_carved(run, self.carved_new, patterns, self.engine, columns=True)
         try:
             for name in chosen:
@@ -184,6 +186,22 @@ class _Examination:
         for name, table in tables.items():
             self.case.counts[f"artifacts/{name}"] = table.count
         self.folder.audit("extracted", units=len(units), rows={n: t.count for n, t in tables.items()})
+
+    def _uninterpreted(self, wanted: Set[tuple[str, FileRef | CarvedRef]]) -> None:
+        """Ledger lines: contents that were hashed only, and the slack behind them."""
+        ledger = self.run.ledger
+        for volume, table in self.listing:
+            where = f"volume {volume.name}"
+            rows = list(listed(table))
+            asked = [r.size for r in rows if (volume.name, r.file) in wanted]
+            left = [r.size for r in rows if (volume.name, r.file) not in wanted]
+            ledger.examined(f"contents of {len(asked)} files: hashed and read by extractors", sum(asked), where)
+            if left:
+                ledger.skipped(f"contents of {len(left)} files", sum(left), "hashed, not interpreted: no extractor asks for them", where)
+            columns = (table.list(n) for n in ("state", "size", "allocated"))
+            slack = sum(max(0, have - size) for state, size, have in zip(*columns, strict=True) if state == "allocated" and size)
+            if slack:
+                ledger.skipped("file slack", slack, "this job does not look there", where)
 
     def _carve(self) -> None:
         with ParquetTable(self.folder.file("carved.parquet"), CARVED_SCHEMA) as table:

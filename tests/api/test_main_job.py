@@ -120,6 +120,15 @@ def test_the_image_is_verified(disk, cases):
     assert case["image"]["stored"]["md5"] in stored
 
 
+def test_the_ledger_names_what_was_not_interpreted(disk, cases):
+    """No extractor reads the Firefox database, the old event log or the pictures; their bytes must be in the ledger."""
+    ledger = json.loads((cases[0] / "ledger.json").read_text(encoding="utf-8"))
+    left = {li["where"]: li["bytes"] for li in ledger if li["what"].startswith("contents of") and not li["examined"]}
+    unread = [t for t in disk[1] if t["volume"] == "ntfs" and t["path"].endswith(("places.sqlite", "SysEvent.Evt", ".jpg", ".JPG"))]
+    assert unread and left["volume 2"] >= sum(int(t["size"]) for t in unread)
+    assert any(li["what"] == "file slack" and not li["examined"] for li in ledger)
+
+
 def test_the_audit_trail_chains(cases):
     last = "0" * 64
     for line in (cases[0] / "audit.jsonl").read_text(encoding="utf-8").splitlines():
