@@ -95,7 +95,8 @@ def test_label_and_free_space(images: dict[str, Path], name: str) -> None:
     fs, budget = opened(images, name)
     assert fs.label == "LABEL"
     list(fs.walk())
-    assert budget.findings == []
+    # Random bytes of a deleted file can look like a directory slot to The Sleuth Kit: refused, and said.
+    assert [f for f in budget.findings if (f.kind, f.what) != ("Note", "orphans")] == []
     free = fs.unallocated()
     for entry in fs.walk(deleted=False):
         for stream in entry.streams() if entry.kind == "file" else ():
