@@ -144,7 +144,7 @@ def test_ctrl_c_ends_the_job_and_its_workers(tmp_path, jobs):
     """A sparse disk that takes long to hash and carve; its process group is asked as a terminal would ask."""
     disk = tmp_path / "large.dd"
     with disk.open("wb") as out:
-        out.truncate(8 << 30)
+        out.truncate(256 << 30)
     command = [sys.executable, "-m", "forensiclib", "examine", str(disk), "--case", str(tmp_path / "case"), "--jobs", jobs, "--no-verify"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
         audit = tmp_path / "case" / "audit.jsonl"
