@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forensiclib.api.benign import Free, benign
 from forensiclib.api.case import new_folder
 from forensiclib.api.match import Listed, listed
 from forensiclib.api.names import safe_path
@@ -19,7 +19,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.entry import Entry, FileSystem, Stream
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
-from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+from forensiclib.core.source import ByteSource, fill_bad
 
 __all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "content", "hash_files", "hash_units", "recover", "run_hash", "unreadable"]
 
@@ -50,51 +50,6 @@ class HashUnit:
     names: tuple[str, ...]
     to: str = ""
     algorithms: tuple[str, ...] = ALGORITHMS
-
-
-@dataclass(slots=True)
-class Free:
-    """The free byte ranges of a volume, for the question "whose cluster is this now?"."""
-
-    ranges: tuple[tuple[int, int], ...]
-    starts: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.starts = [start for start, _ in self.ranges]
-
-    def split(self, start: int, length: int) -> Iterator[tuple[int | None, int]]:
-        """The range cut into (start, n) where free and (None, n) where it belongs to somebody."""
-        end = start + length
-        while start < end:
-            i = bisect_right(self.starts, start) - 1
-            free_end = self.ranges[i][0] + self.ranges[i][1] if i >= 0 else -1
-            if start < free_end:
-                take = min(end, free_end) - start
-                yield start, take
-            else:
-                following = self.starts[i + 1] if i + 1 < len(self.starts) else end
-                take = min(end, following) - start
-                yield None, take
-            start += take
-
-
-def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, free: Free) -> tuple[ByteSource, int]:
-    """A deleted stream as it may be shown: clusters that now belong to another file read as zero
-    (NIST DFR-RO-08). Returns (source, bytes replaced)."""
-    if entry.state == "allocated" or entry.verdict in ("intact", "") or stream.resident or not stream.runs:
-        return stream, 0
-    if stream.compressed:
-        return stream, 0  # a hole inside a compression unit would spoil the whole unit
-    pieces: list[tuple[int | None, int]] = []
-    replaced = 0
-    for start, length in stream.runs:
-        if start is None:
-            pieces.append((None, length))
-            continue
-        for piece in free.split(start, length):
-            replaced += piece[1] if piece[0] is None else 0
-            pieces.append(piece)
-    return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
 
 
 def content(volume: OpenVolume, entry: Entry, opened: Stream, engine: Engine = "native") -> ByteSource:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from forensiclib.api.benign import Free, benign
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, open_image
 from forensiclib.api.run import Run
 from forensiclib.core.errors import EvidenceError, ForensicError, UsageError
@@ -80,10 +81,18 @@ class Place:
         return self.opened().volume(self.volume)
 
     def open(self, file: FileRef | CarvedRef) -> ByteSource:
-        """The stream that it names."""
+        """The stream that it names; of a deleted file, without the clusters that are another's now."""
         if isinstance(file, CarvedRef):
             return ExtentSource(self.target(), file.runs)
-        return self.target().filesystem(self.engine).entry(file.id, file.sequence).open(file.stream)
+        volume = self.target()
+        fs = volume.filesystem(self.engine)
+        entry = fs.entry(file.id, file.sequence)
+        stream = entry.open(file.stream)
+        if file.state == "allocated" or entry.verdict in ("intact", ""):
+            return stream
+        ranges = volume.free(self.engine)
+        free = Free(((0, volume.size),) if ranges is None else ranges)
+        return benign(volume, fs, replace(entry, state=file.state), stream, free)[0]
 
 
 @lru_cache(maxsize=2)
@@ -126,7 +135,7 @@ def run_unit(place: Place, where: str, work: Callable[[UnitResult], None]) -> Un
     """
     result = UnitResult()
     image = place.opened()
-    before = len(image.run.findings) if place.image is None else 0
+    before, dropped = len(image.run.findings) if place.image is None else 0, image.run.dropped
     try:
         work(result)
     except EvidenceError as error:
@@ -137,5 +146,8 @@ def run_unit(place: Place, where: str, work: Callable[[UnitResult], None]) -> Un
         result.findings.append(Finding("InternalError", type(error).__name__, str(error), where))
     if place.image is None:
         # In another process: what opening and reading reported travels home with the unit.
-        result.findings += image.run.findings[before:] if before else image.run.findings
+        result.findings += image.run.findings[before:]
+        if image.run.dropped > dropped:
+            lost = f"{image.run.dropped - dropped} further ones were counted, not kept"
+            result.findings.append(Finding("LimitExceeded", "findings", lost, where))
     return result

@@ -161,6 +161,20 @@ def test_clusters_of_others_read_as_zero(free, runs, size, shown, replaced):
     assert (source.read_at(0, 99), count) == (shown, replaced)
 
 
+def test_extractors_and_thumbnails_do_not_see_the_clusters_of_others():
+    """Place.open is what both read through: a record out of another file's cluster would be laid to the deleted one."""
+    from forensiclib.api.units import FileRef, Place
+    from forensiclib.catalog import Catalog
+    from forensiclib.core.declare import FileSystemFormat
+
+    fs = Disk(MEDIA, ((0, 4), (8, 4)), ((0, 16),), 14)
+    form = FileSystemFormat(name="test", title="Test", refs=("none",), probe=lambda source: True, open=lambda source, budget: fs)
+    with fl.open_image(MEDIA, run=fl.Run(catalog=Catalog((form,)))) as image:
+        place = Place.of(image.volume("0"), "native")
+        assert place.open(FileRef(1, 1, "a", "deleted")).read_at(0, 99) == b"aaaa\0\0\0\0cccc\0\0"
+        assert place.open(FileRef(1, 1, "a", "allocated")).read_at(0, 99) == b"aaaabbbbccccdd"
+
+
 def test_content_that_needs_no_mercy_is_left_alone():
     from dataclasses import replace
 
