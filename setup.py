@@ -25,7 +25,7 @@ def modules():
     except ImportError:
         return []  # the Python twins will be used
     found = cythonize(
-        [extension("_speedups"), extension("_columns")],
+        [extension(name) for name in ("_codecs", "_columns", "_digests", "_speedups")],
         compiler_directives={"language_level": "3", "embedsignature": True},
     )
     for module in found:

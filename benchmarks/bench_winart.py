@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forensiclib import _speedups_py, kernels
+from forensiclib import _codecs_py, kernels
 from forensiclib.artifacts.windows import lnk, prefetch
 from forensiclib.core.declare import Found
 from forensiclib.core.limits import Budget
@@ -37,7 +37,7 @@ def links(corpus: Path) -> list[Path]:
 @pytest.mark.parametrize("which", ["kernels", "plain"])
 def bench_lzxpress_huffman(benchmark, corpus: Path, which: str) -> None:
     data = (corpus / "plaso/winprefetch/BYTECODEGENERATOR.EXE-C1E9BCE6.pf").read_bytes()
-    size, module = int.from_bytes(data[4:8], "little"), kernels if which == "kernels" else _speedups_py
+    size, module = int.from_bytes(data[4:8], "little"), kernels if which == "kernels" else _codecs_py
     out, bad = benchmark(module.lzxpress_huffman, data[8:], size)
     assert (len(out), bad) == (size, -1)
 

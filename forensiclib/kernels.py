@@ -23,6 +23,9 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
+    from forensiclib._codecs import lznt1 as lznt1
+    from forensiclib._codecs import lzxpress as lzxpress
+    from forensiclib._codecs import lzxpress_huffman as lzxpress_huffman
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
@@ -35,17 +38,17 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._digests import marvin32 as marvin32
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
-    from forensiclib._speedups import lznt1 as lznt1
-    from forensiclib._speedups import lzxpress as lzxpress
-    from forensiclib._speedups import lzxpress_huffman as lzxpress_huffman
-    from forensiclib._speedups import marvin32 as marvin32
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_compile as scan_compile
 
     WHICH = "compiled"
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
+    from forensiclib._codecs_py import lznt1 as lznt1
+    from forensiclib._codecs_py import lzxpress as lzxpress
+    from forensiclib._codecs_py import lzxpress_huffman as lzxpress_huffman
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names
@@ -58,12 +61,9 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._digests_py import marvin32 as marvin32
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
-    from forensiclib._speedups_py import lznt1 as lznt1
-    from forensiclib._speedups_py import lzxpress as lzxpress
-    from forensiclib._speedups_py import lzxpress_huffman as lzxpress_huffman
-    from forensiclib._speedups_py import marvin32 as marvin32
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensiclib import _speedups_py as plain
+from forensiclib import _codecs_py as plain
 from forensiclib import kernels
 from forensiclib.testing.contracts import mutations
 

@@ -1,0 +1,1 @@
+from forensiclib._codecs_py import *

@@ -1,0 +1,5 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Compiled decompressors. One idea a file in _native/; the plain twins are in _plain/."""
+
+include "_native/lznt1.pxi"
+include "_native/xpress.pxi"

@@ -1,0 +1,5 @@
+"""Plain Python twins of _codecs: the same names, the specification of each."""
+
+from forensiclib._plain.lznt1 import lznt1 as lznt1
+from forensiclib._plain.xpress import lzxpress as lzxpress
+from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman

@@ -1,0 +1,1 @@
+from forensiclib._digests_py import *
