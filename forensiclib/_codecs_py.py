@@ -1,5 +1,10 @@
 """Plain Python twins of _codecs: the same names, the specification of each."""
 
+from forensiclib._plain.adc import adc as adc
 from forensiclib._plain.lznt1 import lznt1 as lznt1
+from forensiclib._plain.lzo import lzo1x as lzo1x
+from forensiclib._plain.lzvn import lzvn as lzvn
+from forensiclib._plain.lzx import lzx as lzx
+from forensiclib._plain.rtime import rtime as rtime
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman

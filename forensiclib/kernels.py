@@ -23,9 +23,14 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
+    from forensiclib._codecs import adc as adc
     from forensiclib._codecs import lznt1 as lznt1
+    from forensiclib._codecs import lzo1x as lzo1x
+    from forensiclib._codecs import lzvn as lzvn
+    from forensiclib._codecs import lzx as lzx
     from forensiclib._codecs import lzxpress as lzxpress
     from forensiclib._codecs import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._codecs import rtime as rtime
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
@@ -46,9 +51,14 @@ try:
 
     WHICH = "compiled"
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
+    from forensiclib._codecs_py import adc as adc
     from forensiclib._codecs_py import lznt1 as lznt1
+    from forensiclib._codecs_py import lzo1x as lzo1x
+    from forensiclib._codecs_py import lzvn as lzvn
+    from forensiclib._codecs_py import lzx as lzx
     from forensiclib._codecs_py import lzxpress as lzxpress
     from forensiclib._codecs_py import lzxpress_huffman as lzxpress_huffman
+    from forensiclib._codecs_py import rtime as rtime
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names
