@@ -5,6 +5,7 @@ pytest benchmarks/bench_codecs.py --benchmark-group-by=group --benchmark-columns
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_lzx_of_wim(benchmark, tmp_path: Path) -> None:
     count = -(-size // 32768)
     first = begin + 4 * (count - 1)
     places = [0, *struct.unpack_from(f"<{count - 1}I", wim, begin), begin + (flags & (1 << 56) - 1) - first]
-    pieces = [(wim[first + a : first + b], min(32768, size - n * 32768)) for n, (a, b) in enumerate(zip(places, places[1:], strict=False))]
+    pieces = [(wim[first + a : first + b], min(32768, size - n * 32768)) for n, (a, b) in enumerate(itertools.pairwise(places))]
     out = benchmark(lambda: b"".join(p if len(p) == n else kernels.lzx(p, n, 15, True)[0] for p, n in pieces))
     assert out == DATA
     speed(benchmark, size)
