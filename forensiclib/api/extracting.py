@@ -40,6 +40,10 @@ class ExtractUnit:
     columns: bool = False
 
 
+_Path = tuple[bool, re.Pattern[str]]
+"""Whether an alternate stream is meant ("path:stream"), and the pattern."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """What the chosen extractors look for."""
@@ -47,7 +51,7 @@ class _Wanted:
     by_store: Mapping[str, tuple[str, ...]]
     stores: Mapping[str, StoreFormat]
     signatures: Mapping[str, Sequence[Signature]]
-    paths: Sequence[tuple[str, Sequence[re.Pattern[str]]]]
+    paths: Sequence[tuple[str, Sequence[_Path]]]
 
     @classmethod
     def of(cls, run: Run, patterns: Sequence[str]) -> _Wanted:
@@ -58,7 +62,7 @@ class _Wanted:
         }
         stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
         signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
-        return cls(by_store, stores, signatures, [(name, [pattern(p) for p in source.patterns]) for name, source in files])
+        return cls(by_store, stores, signatures, [(name, [(":" in p, pattern(p)) for p in source.patterns]) for name, source in files])
 
 
 def plan(
@@ -73,7 +77,7 @@ def plan(
         contents = sniff(volume, rows, wanted.signatures)
         for i, row in enumerate(rows):
             by_content = contents.get(i, ())
-            names = tuple(n for n, regexes in wanted.paths if n in by_content or (not row.file.stream and _matches(regexes, row.file)))
+            names = tuple(n for n, paths in wanted.paths if n in by_content or _matches(paths, row.file))
             if names:
                 yield ExtractUnit(place, row.file, "", names, columns=columns)
             for store in by_content:
@@ -100,10 +104,11 @@ HEAD = 512
 """Bytes of a carved file that signatures are looked for in."""
 
 
-def _matches(regexes: Sequence[re.Pattern[str]], file: FileRef) -> bool:
-    # A deleted file's path may be known only from some directory down.
-    tail = file.path.partition("/")[2] if file.state != "allocated" else file.path
-    return any(r.fullmatch(file.path) or r.fullmatch(tail) for r in regexes)
+def _matches(wanted: Sequence[_Path], file: FileRef) -> bool:
+    # A deleted file's path may be known only from some directory down. "path:stream" wants an alternate stream.
+    path = f"{file.path}:{file.stream}" if file.stream else file.path
+    tail = path.partition("/")[2] if file.state != "allocated" else path
+    return any(of_stream == bool(file.stream) and (r.fullmatch(path) or r.fullmatch(tail)) for of_stream, r in wanted)
 
 
 def run_extract(unit: ExtractUnit) -> UnitResult:

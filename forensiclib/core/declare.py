@@ -146,8 +146,9 @@ class StoreFormat(Declaration):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts; and by
-    content, wherever they are and whatever their name, when ``signatures`` are given."""
+    """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts,
+    "path:name" for an alternate stream; and by content, wherever they are and whatever their name, when
+    ``signatures`` are given."""
 
     patterns: tuple[str, ...]
     signatures: tuple[Signature, ...]
