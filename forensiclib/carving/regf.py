@@ -67,7 +67,8 @@ def _hive(window: Window, head: dict[str, Any], sealed: bool, budget: Budget) ->
     if spoiled:
         dirty += f"; {spoiled} bytes between bins are in none"
     if held < size:
-        return Find(BINS + held, 0.6, f"hive bins for {held} of {size} bytes{dirty}", complete=False)
+        own = None if spoiled else BINS + held
+        return Find(BINS + held, 0.6, f"hive bins for {held} of {size} bytes{dirty}", complete=False, owned=own)
     if not sealed or spoiled:
         return Find(BINS + size, 0.6 if spoiled else 0.8, f"hive bins to the end{'' if sealed else '; base block checksum wrong'}{dirty}")
     return Find(BINS + size, 1.0, f"base block checksum and all hive bins{dirty}")
@@ -119,6 +120,54 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     return _new_log(window, budget) if head["file_type"] == 6 else _old_log(window, head, budget)
 
 
+def _cells(window: Window, size: int, budget: Budget) -> bool:
+    """Whether the cells of the bin at the start of the window fill it."""
+    at = HIVE_BIN.size
+    while at < size:
+        budget.item()
+        raw = window.at(at, 4)
+        length = abs(int.from_bytes(raw, "little", signed=True))
+        if len(raw) < 4 or length < 8 or length & 7 or length > size - at:
+            return False
+        at += length
+    return True
+
+
+def _measure_bins(data: ByteSource, budget: Budget) -> Find | None:
+    window = Window(data, 1 << 16)
+    at = count = 0
+    first = -1
+    while True:
+        budget.item()
+        raw = window.at(at, HIVE_BIN.size)
+        if len(raw) < HIVE_BIN.size:
+            break
+        signature, offset, length, *_rest = HIVE_BIN.unpack(raw)
+        first = offset if first < 0 else first
+        if (
+            signature != b"hbin"
+            or offset != first + at
+            or offset % 4096
+            or not length
+            or length % 4096
+            or first + at + length > 0x7FFF_F000
+        ):
+            break
+        if at + length > data.size:
+            if count:
+                break
+            return Find(data.size, 0.5, f"the data ends inside a hive bin of {length} bytes", complete=False) if data.size > 4096 else None
+        if not count and not _cells(window, length, budget):
+            return Find(length, 0.6, "one hive bin, its cells do not fill it") if _plain(raw) else None
+        at, count = at + length, count + 1
+    return Find(at, 1.0, f"{count} hive bins from offset {first:#x}, the cells of the first fill it") if count else None
+
+
+def _plain(raw: bytes) -> bool:
+    """Whether the header's reserved bytes are zero, as Windows leaves them."""
+    return not any(raw[12:20])
+
+
 CARVERS = (
     Carver(
         name="regf",
@@ -137,5 +186,16 @@ CARVERS = (
             "entries of an earlier generation behind the current ones of a transaction log are left out",
             "logs whose base block alone is left are not reported",
         ),
+    ),
+    Carver(
+        name="hive-bins",
+        title="Windows registry, hive bins without their hive",
+        extension="hbin",
+        mime="application/octet-stream",
+        signatures=(Signature(b"hbin"),),
+        measure=_measure_bins,
+        maximum=0x7FFF_F000,
+        refs=("libyal: Windows NT Registry File (REGF) format", "M. Suhanov: Windows registry file format specification"),
+        gaps=("bins of one hive that lie in several places are as many finds",),
     ),
 )

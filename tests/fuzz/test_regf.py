@@ -87,3 +87,17 @@ def test_the_kernel_and_its_twin_agree_on_damage(corpus: Path, name: str) -> Non
             yield
 
     assert len(list(islice(both(), COUNT))) == COUNT // len(HIVES)
+
+
+def bins(data: bytes, budget: Budget) -> None:
+    """Hive bins without their hive."""
+    hive = open_hive(MemorySource(data), {}, budget)
+    for key in hive.find("**", deleted=True):
+        for row in registry.rows(key, budget):
+            assert row.source is not None
+            assert 0 <= row.at <= row.source.size
+
+
+@pytest.mark.timeout(0 if COUNT > 1000 else 300)
+def test_damaged_bins() -> None:
+    assert rows_or_evidence_error(bins, mutations(SAMPLE.read_bytes()[4096:], COUNT)) == COUNT

@@ -33,6 +33,8 @@ __all__ = ["Cells", "Data", "KeyNode", "Security", "ValueNode"]
 
 Report = Callable[[EvidenceError], None]
 _MAX_INDEX_DEPTH = 4
+_LARGEST = 0x7FFF_F000
+"""Bytes of hive bins data in the largest hive: offsets have 31 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,12 @@ class Cells:
 
     Ranges that could not be read are reported once, kept in ``bad`` (offsets from the hive bins
     data), and no record that touches one is believed. Methods raise EvidenceError.
+
+    part    these are some hive bins of a hive: what an offset leads to may lie outside. reach   offsets are below it
     """
 
-    def __init__(self, source: ByteSource, report: Report) -> None:
-        self.source = source
+    def __init__(self, source: ByteSource, report: Report, part: bool = False) -> None:
+        self.source, self.part = source, part
         self.bad: list[tuple[int, int]] = []
 
         def bad_grain(error: EvidenceError, at: int) -> None:
@@ -103,6 +107,7 @@ class Cells:
 
         self.data = _read(source, bad_grain)
         self.size = max(0, len(self.data) - BINS)
+        self.reach = _LARGEST if part else self.size
 
     def span(self, offset: int, length: int) -> Span | None:
         """The first image range behind ``length`` bytes at ``offset`` of the hive bins data."""

@@ -135,7 +135,7 @@ class _Recovery:
         return size if fits else None
 
     def _points(self, *offsets: int) -> bool:
-        return all(o == NOWHERE or (not o & 7 and HIVE_BIN.size <= o < self.cells.size) for o in offsets)
+        return all(o == NOWHERE or (not o & 7 and HIVE_BIN.size <= o < self.cells.reach) for o in offsets)
 
     def _key_node(self, offset: int, end: int) -> KeyNode | None:
         if offset + 4 + KEY_NODE.size > end:
@@ -144,7 +144,7 @@ class _Recovery:
         length, flags = f["name_length"], f["flags"]
         if not 0 < length <= _MAX_KEY_NAME or flags & ~_KEY_FLAGS or (not flags & 0x20 and length & 1):
             return None
-        if not _FIRST_TIME <= f["last_written"] <= _LAST_TIME or f["subkeys"] * 4 > self.cells.size or f["values"] > _MAX_VALUES:
+        if not _FIRST_TIME <= f["last_written"] <= _LAST_TIME or f["subkeys"] * 4 > self.cells.reach or f["values"] > _MAX_VALUES:
             return None
         lists = [f["security"]]
         lists += [f["subkey_list"]] if f["subkeys"] else []
@@ -168,7 +168,7 @@ class _Recovery:
         if size & RESIDENT:
             if size & ~RESIDENT > 4:
                 return None
-        elif size > self.cells.size or (size and (where == NOWHERE or not self._points(where))):
+        elif size > self.cells.reach or (size and (where == NOWHERE or not self._points(where))):
             return None
         try:
             node = self.cells.value(offset)
@@ -260,6 +260,8 @@ class _Recovery:
             return "slack", "deleted"
         if not allocated:
             return "free cell", "deleted"
+        if self.cells.part and start == offset:
+            return "hive bin without its hive", "carved"
         return ("unreferenced cell", "orphan") if start == offset else ("slack", "deleted")
 
     def _value(self, offset: int, key: Key | None, remark: str = "") -> Value:
@@ -274,7 +276,8 @@ class _Recovery:
         try:
             data = self.cells.value_data(node)
         except EvidenceError:
-            return "overwritten", Data(b"", (), False)  # no cell there any more
+            # no cell there any more; or none here, but in the rest of the hive
+            return "unknown" if self.cells.part else "overwritten", Data(b"", (), False)
         kept: list[tuple[int, int]] = []
         for at, length in data.ranges:
             start = at - BINS

@@ -17,7 +17,7 @@ from forensiclib.stores.regf.deleted import Live, Recovered, recover
 from forensiclib.stores.regf.keys import Key, Value
 from forensiclib.stores.regf.kinds import hive_kind
 from forensiclib.stores.regf.logs import Replay
-from forensiclib.stores.regf.table import Walked, damage, table, walked
+from forensiclib.stores.regf.table import NOTHING, Walked, damage, table, walked
 
 __all__ = ["Change", "Hive"]
 
@@ -43,19 +43,27 @@ class Hive:
 
     base      the base block; kind   see kinds.hive_kind; root   None when it cannot be read
     source    where at and length of keys and values count: the replayed overlay, or ``handed``,
-              the source that was opened
+              the source that was opened, or ``part``: hive bins without their hive, at their offsets
     stored    the hive as stored; the same object when no log was replayed
     replay    what the logs gave, None for none
     """
 
-    def __init__(self, handed: ByteSource, base: Base, budget: Budget, stored: Hive | None = None, replay: Replay | None = None) -> None:
+    def __init__(
+        self,
+        handed: ByteSource,
+        base: Base,
+        budget: Budget,
+        stored: Hive | None = None,
+        replay: Replay | None = None,
+        part: ByteSource | None = None,
+    ) -> None:
         self.handed, self.base, self.budget, self.replay = handed, base, budget, replay
         self.stored: Hive = self if stored is None else stored
-        self.source = handed if replay is None else replay.source
+        self.source = part if part is not None else handed if replay is None else replay.source
         self._reported: set[tuple[str, str]] = set()
         self._walked: Walked | None = None
         self._recovered: Recovered | None = None
-        self.cells = Cells(self.source, self.report)
+        self.cells = Cells(self.source, self.report, part is not None)
         self._check_bins()
         self.root = self._root()
         self.kind = self._kind()
@@ -80,6 +88,8 @@ class Hive:
             self.report(Corrupt("registry hive", None, text))
 
     def _root(self) -> Key | None:
+        if self.cells.part:
+            return None
         try:
             return Key(self, self.cells.key(self.base.root), "")
         except EvidenceError as error:
@@ -159,7 +169,7 @@ class Hive:
     def walked(self) -> Walked:
         """The live tree as numbers, by compiled code (kernels.regf_walk)."""
         if self._walked is None:
-            found = walked(self.cells, self.base.root, self.budget)
+            found = walked(self.cells, self.base.root, self.budget) if self.root or not self.cells.part else NOTHING
             for error in damage(self.cells, found):
                 self.report(error)
             self._walked = found

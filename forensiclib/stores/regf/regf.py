@@ -8,9 +8,10 @@ from forensiclib.core.declare import Signature, StoreFormat
 from forensiclib.core.errors import Corrupt, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource
-from forensiclib.formats.regf import BINS, HIVE_BIN
-from forensiclib.stores.regf.base import read_base
+from forensiclib.core.source import ByteSource, ExtentSource
+from forensiclib.core.time import Timestamp
+from forensiclib.formats.regf import BINS, HIVE_BIN, NOWHERE, PAGE
+from forensiclib.stores.regf.base import Base, read_base
 from forensiclib.stores.regf.hive import Hive
 from forensiclib.stores.regf.logs import replay
 
@@ -18,12 +19,14 @@ __all__ = ["FORMAT", "open_hive"]
 
 
 def open_hive(source: ByteSource, companions: Mapping[str, ByteSource], budget: Budget) -> Hive:
-    """The hive with its logs (".log", ".log1", ".log2") replayed where Windows would; ``stored`` is the
-    view without them.
+    """The hive with its logs (".log", ".log1", ".log2") replayed where Windows would, ``stored`` being the view
+    without them; or hive bins without their hive, whose keys and values are all in deleted().
 
     Raises NotThisFormat (a transaction log is not a hive), Truncated when there is no hive bin, Unsupported
     for versions before 1.2, LimitExceeded for a hive larger than Limits.allocation.
     """
+    if source.read_at(0, 4) == b"hbin":
+        return _open_bins(source, budget)
     base = read_base(source)
     if base.file_type != 0:
         raise NotThisFormat("registry hive", None, f"file type {base.file_type}: a transaction log")
@@ -44,6 +47,17 @@ def open_hive(source: ByteSource, companions: Mapping[str, ByteSource], budget: 
     return stored if replayed is None else Hive(source, replayed.base, budget, stored, replayed)
 
 
+def _open_bins(source: ByteSource, budget: Budget) -> Hive:
+    """Hive bins at the offsets that they state; in front of them is nothing."""
+    head = HIVE_BIN.dict(source.read_at(0, HIVE_BIN.size).ljust(HIVE_BIN.size, b"\0"))
+    size = budget.allocate("registry hive bins", BINS + head["offset"] + source.size)
+    if head["offset"] % PAGE:
+        raise NotThisFormat("registry hive bins", None, f"offset {head['offset']:#x}")
+    part = ExtentSource(source, [(None, size - source.size), (0, source.size)])
+    base = Base(0, 0, Timestamp.filetime(0), 1, 5, 0, NOWHERE, 0, 1, "", True)
+    return Hive(source, base, budget, part=part)
+
+
 FORMAT = StoreFormat(
     name="regf",
     title="Windows registry hive, with its transaction logs",
@@ -57,10 +71,11 @@ FORMAT = StoreFormat(
         "volatile keys are in memory only and stand in no hive",
         "transacted changes (TxR .regtrans-ms and .blf files) are not applied",
         "layered keys of Windows containers are listed, not merged with the layers below",
+        "hive bins without their hive at offsets beyond Limits.allocation are refused",
         "a hive larger than Limits.allocation is refused",
         "when a hive bin is damaged Windows puts an empty one in its place; here its records are read where they still hold",
     ),
-    signatures=(Signature(b"regf"),),
+    signatures=(Signature(b"regf"), Signature(b"hbin")),
     companions=(".log", ".log1", ".log2"),
     open=open_hive,
 )

@@ -12,7 +12,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.kernels import pack_bits, regf_columns, regf_walk
 from forensiclib.stores.regf.cells import Cells
 
-__all__ = ["Walked", "damage", "table", "walked"]
+__all__ = ["NOTHING", "Walked", "damage", "table", "walked"]
 
 _PROBLEMS = (
     "", "cell outside the hive", "too short", "wrong signature", "its cell is marked free", "used twice", "nested too deep",
@@ -29,6 +29,10 @@ class Walked:
     values: array[int]
     used: array[int]
     damage: array[int]
+
+
+NOTHING = Walked(array("I"), array("I"), array("I"), array("I"))
+"""A tree of no keys: hive bins without their hive."""
 
 
 def walked(cells: Cells, root: int, budget: Budget) -> Walked:
