@@ -13,10 +13,12 @@ from functools import lru_cache
 from forensiclib.core.declare import (
     Carver,
     Declaration,
+    Encryption,
     Extractor,
     FileSystemFormat,
     ImageFormat,
     StoreFormat,
+    VolumeLayer,
     VolumeSystem,
 )  # fmt: skip
 from forensiclib.core.errors import UsageError
@@ -47,6 +49,17 @@ class Catalog:
     def volumes(self) -> tuple[VolumeSystem, ...]:
         """Partition tables in the order to ask them."""
         return tuple(sorted((d for d in self.declarations if isinstance(d, VolumeSystem)), key=lambda d: (d.order, d.name)))
+
+    @property
+    def layers(self) -> tuple[VolumeLayer, ...]:
+        """What makes volumes of volumes, in the order to ask."""
+        return tuple(sorted((d for d in self.declarations if isinstance(d, VolumeLayer)), key=lambda d: (d.order, d.name)))
+
+    @property
+    def encryptions(self) -> tuple[Encryption, ...]:
+        """Encryption of volumes in the order to ask; formats without a signature last."""
+        found = (d for d in self.declarations if isinstance(d, Encryption))
+        return tuple(sorted(found, key=lambda d: (d.unmarked, d.order, d.name)))
 
     @property
     def filesystems(self) -> tuple[FileSystemFormat, ...]:

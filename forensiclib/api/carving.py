@@ -69,6 +69,8 @@ def zones(run: Run, image: OpenImage, everything: bool, engine: Engine = "native
     """Unallocated space, gaps, and volumes without a readable file system; or every byte of all."""
     out = []
     for volume in image.volumes():
+        if volume.member_of or volume.locked:
+            continue  # its volumes are carved; locked ones are in the ledger
         whole = ((0, volume.size),)
         if everything or volume.state == "slack":
             out.append(Zone(volume, whole, "gap between volumes" if volume.state == "slack" else "everything"))

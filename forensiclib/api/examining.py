@@ -125,7 +125,7 @@ class _Examination:
         run = self.run
         for volume in self.image.volumes():
             where = f"volume {volume.name}"
-            if volume.state == "slack":
+            if volume.state == "slack" or volume.member_of:
                 continue
             try:
                 table = volume.filesystem(self.engine).table()
@@ -160,7 +160,7 @@ class _Examination:
             for volume, table in self.listing:
                 whole = _with_digests(volume.name, table, self.digests)
                 files.write(_select(whole, FILES))
-                for event in file_events(volume.name, volume.start, table):
+                for event in file_events(volume, table):
                     events.add(event)
             self.case.counts["files"] = files.count
 
@@ -249,10 +249,12 @@ class _Examination:
         size = max(1, self.image.size)
         free = [0.0] * MAP
         for volume, _ in self.listing:
+            if volume.start < 0:
+                continue  # decrypted or put together: its free space has no one place on the media
             for start, length in volume.free(self.engine) or ():
                 _spread(free, (volume.start + start) * MAP / size, length * MAP / size)
         for volume in self.image.volumes():
-            if volume.state == "slack":
+            if volume.state == "slack" and volume.start >= 0:
                 _spread(free, volume.start * MAP / size, volume.size * MAP / size)
         carved = {at * MAP // size for at, _ in self.carved_at}
         return [{"used": round(max(0.0, 1 - f), 3), "carved": i in carved} for i, f in enumerate(free)]
@@ -304,7 +306,7 @@ class _Examination:
             "volumes": [
                 {
                     "name": v.name, "scheme": v.scheme, "start": v.start, "size": v.size, "kind": v.kind, "type": v.type_code,
-                    "label": v.label, "state": v.state, "locked": v.locked, "filesystem": self._system(v),
+                    "label": v.label, "state": v.state, "locked": v.locked, "member_of": v.member_of, "filesystem": self._system(v),
                 }
                 for v in image.volumes()
             ],

@@ -11,15 +11,15 @@ from typing import Literal
 
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
-from forensiclib.core.declare import FileSystemFormat, ImageFormat
-from forensiclib.core.entry import Entry, FileSystem, Image, Volume
+from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
+from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
 from forensiclib.hashing.digest import Digests, digest
 
-__all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image"]
+__all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
 
 Engine = Literal["native", "tsk"]
 HEAD = 1 << 16
@@ -51,11 +51,16 @@ class OpenVolume(Volume):
 
     Reading it goes on past damage: an unreadable grain reads as zero and is a finding of the Run.
     ``strict`` is the same bytes with damage raised; ``damaged`` says whether any was met so far.
+    lock       what was recognised of its encryption; None for none
+    layers     the chain from the container to here
+    member_of  the layer that this volume is nothing but a member of ("lvm"); "" for none
     """
 
-    __slots__ = ("_systems", "damaged", "image", "run", "strict")
+    __slots__ = ("_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run", "strict")
 
-    def __init__(self, image: OpenImage, volume: Volume, run: Run) -> None:
+    def __init__(
+        self, image: OpenImage, volume: Volume, run: Run, name: str = "", below: tuple[str, ...] = (), lock: Lock | None = None
+    ) -> None:
         self.strict = volume.data
         super().__init__(
             fill_bad(volume.data, self._bad, image.sector_size),
@@ -68,22 +73,14 @@ class OpenVolume(Volume):
             state=volume.state,
             locked=volume.locked,
         )
-        self.image, self.run, self.damaged = image, run, False
+        self.image, self.run, self.damaged, self.lock, self.member_of = image, run, False, lock, ""
+        self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
+        self.layers = below or (image.format, f"{self.scheme}:{self.name}")
         self._systems: dict[str, FileSystem] = {}
 
     def _bad(self, error: EvidenceError) -> None:
         self.damaged = True
         self.image.run.budget("read").report(error, self.image.name)
-
-    @property
-    def name(self) -> str:
-        """The index as text; gaps between volumes are "gap@" and their byte offset."""
-        return f"gap@{self.start}" if self.state == "slack" else str(self.index)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The chain from the container to here."""
-        return (self.image.format, f"{self.scheme}:{self.name}")
 
     def candidates(self, engine: Engine = "native") -> tuple[FileSystemFormat, ...]:
         """Formats whose probe says yes, in the order they would be tried."""
@@ -98,7 +95,10 @@ class OpenVolume(Volume):
         if engine in self._systems:
             return self._systems[engine]
         if self.locked:
-            raise Locked("volume", self._span(), "encrypted, and no key opens it")
+            how = f" ({self.lock.format}: give a {' or a '.join(self.lock.needs)})" if self.lock else ""
+            raise Locked("volume", self._span(), f"encrypted, and no key opens it{how}")
+        if self.member_of:
+            raise Unsupported("file system", self._span(), f"a member of {self.member_of}: its volumes hold the file systems")
         tried = []
         for form in self.candidates(engine):
             budget = self.run.budget(form.name, f"volume {self.name}")
@@ -130,6 +130,30 @@ class OpenVolume(Volume):
     def _span(self) -> Span | None:
         spans = self.trace(0, min(self.size, 512))
         return spans[0] if spans else None
+
+
+def placed(volume: Volume, at: int) -> int:
+    """The image offset of a byte of a volume; of a decrypted or assembled one that of the first stored byte behind it,
+    -1 for what is stored nowhere."""
+    if volume.start >= 0:
+        return volume.start + at
+    spans = volume.trace(at, 1)
+    return spans[0].start if spans else -1
+
+
+def table(source: ByteSource, run: Run, sector_size: int, where: str) -> list[Volume]:
+    """The volumes of the first partition table that ``source`` has; empty for none."""
+    for system in run.catalog.volumes:
+        budget = run.budget(system.name, where)
+        for attempt in (source, fill_bad(source, budget.report, sector_size)):
+            try:
+                return system.open(attempt, sector_size, budget)
+            except NotThisFormat:
+                break
+            except EvidenceError as error:
+                if attempt is not source:
+                    budget.report(error)
+    return []
 
 
 class OpenImage(Image):
@@ -182,25 +206,20 @@ class OpenImage(Image):
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
-        there is no partition table. ``keys`` replaces those of the Run."""
-        if keys is not None:
+        there is no partition table. Then the volumes that these make (LVM, RAID, snapshots), named after the first
+        of them and the layer: "2.lvm1". ``keys`` replaces those of the Run."""
+        if keys is not None and keys != self.run.keys:
             self.run.keys = keys
+            if self._volumes is not None and any(v.locked for v in self._volumes):
+                for volume in self._volumes:
+                    volume.close()
+                self._volumes = None
         if self._volumes is None:
-            self._volumes = [OpenVolume(self, v, self.run) for v in self._table()]
+            self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
         return self._volumes
 
-    def _table(self) -> list[Volume]:
-        for system in self.run.catalog.volumes:
-            budget = self.run.budget(system.name, self.name)
-            for source in (self.data, fill_bad(self.data, budget.report, self.sector_size)):
-                try:
-                    return system.open(source, self.sector_size, budget)
-                except NotThisFormat:
-                    break
-                except EvidenceError as error:
-                    if source is not self.data:
-                        budget.report(error)
-        return [Volume(self.data, index=0, start=0, scheme="none", kind="whole image")]
+    def _whole(self) -> Volume:
+        return Volume(self.data, index=0, start=0, scheme="none", kind="whole image")
 
     def volume(self, name: str) -> OpenVolume:
         """The volume of that name ("2"); UsageError when there is none."""
@@ -233,7 +252,7 @@ class OpenImage(Image):
         findings."""
         out = []
         for volume in self.volumes():
-            if volume.state == "slack":
+            if volume.state == "slack" or volume.member_of:
                 continue
             try:
                 out.append((volume, volume.filesystem(engine).table()))
@@ -310,3 +329,98 @@ def open_image(
 def _root_of(source: ByteSource) -> str:
     spans = source.trace(0, 1)
     return spans[0].root if spans else "source"
+
+
+def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
+    """Volumes of volumes: what keys unlock, what LVM, RAID and snapshots make, partition tables inside of these; until
+    nothing new comes. A volume that is only a member keeps its place in the list and says of what."""
+    run = image.run
+    found = [_opened(image, v) for v in base]
+    fresh, asked = list(found), set[tuple[str, str]]()
+    for _ in range(run.limits.depth):
+        made: list[OpenVolume] = []
+        for layer in run.catalog.layers:
+            members = [v for v in found if _may_join(v) and (layer.name, v.name) not in asked and layer.probe(v)]
+            if not any(v in fresh for v in members):
+                continue
+            for group in [members] if layer.joins else [[v] for v in members]:
+                made += _layered(image, layer, group)
+            asked.update((layer.name, v.name) for v in members)
+        for volume in fresh:
+            if not _may_join(volume) or len(volume.layers) < 3:
+                continue  # partition tables are looked for in what layers and keys gave; the image's own was read
+            for inner in table(volume, run, image.sector_size, f"volume {volume.name}"):
+                volume.member_of = inner.scheme
+                name = f"gap@{inner.start}" if inner.state == "slack" else str(inner.index)
+                made.append(_opened(image, _moved(inner, volume), volume, f"{volume.name}.{name}"))
+        if not made:
+            break
+        found += made
+        fresh = made
+    return found
+
+
+def _may_join(volume: OpenVolume) -> bool:
+    return not (volume.locked or volume.member_of or volume.state == "slack")
+
+
+def _layered(image: OpenImage, layer: VolumeLayer, members: list[OpenVolume]) -> list[OpenVolume]:
+    where = f"volume {members[0].name}"
+    try:
+        volumes = layer.open(members, image.run.budget(layer.name, where))
+    except NotThisFormat:
+        return []
+    except EvidenceError as error:
+        image.run.budget(layer.name, where).report(error)
+        return []
+    if layer.consumes:
+        for member in members:
+            member.member_of = layer.name
+    return [_opened(image, v, members[0], f"{members[0].name}.{layer.name}{v.index}") for v in volumes]
+
+
+def _moved(inner: Volume, outer: OpenVolume) -> Volume:
+    """The same with its start counted in the image, where it has one."""
+    start = outer.start + inner.start if outer.start >= 0 else -1
+    return Volume(
+        inner.data, index=inner.index, start=start, scheme=inner.scheme, kind=inner.kind, type_code=inner.type_code, label=inner.label,
+        state=inner.state, locked=inner.locked,
+    )  # fmt: skip
+
+
+def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, name: str = "") -> OpenVolume:
+    """The volume, unlocked when one of the run's keys opens it."""
+    run = image.run
+    below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else ()
+    plain = OpenVolume(image, volume, run, name, below)
+    if volume.state == "slack" or volume.locked:
+        return plain
+    for form in run.catalog.encryptions:
+        given = run.keys.passwords or run.keys.keyfiles or run.keys.recovery
+        if form.unmarked and (not given or plain.candidates()):
+            continue
+        if not form.probe(plain):
+            continue
+        budget = run.budget(form.name, f"volume {plain.name}")
+        try:
+            lock = form.open(plain, budget)
+        except NotThisFormat:
+            continue
+        except EvidenceError as error:
+            budget.report(error)
+            continue
+        try:
+            data, locked = lock.unlock(run.keys, budget), False
+        except Locked:
+            if form.unmarked:
+                continue
+            data, locked = volume.data, True
+        except EvidenceError as error:
+            budget.report(error)
+            data, locked = volume.data, True
+        facts = Volume(
+            data, index=volume.index, start=volume.start if locked else -1, scheme=volume.scheme, kind=volume.kind,
+            type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked,
+        )  # fmt: skip
+        return OpenVolume(image, facts, run, plain.name, (*plain.layers, form.name), lock)
+    return plain

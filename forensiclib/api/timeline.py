@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from forensiclib.api.opening import OpenVolume, placed
 from forensiclib.core.batch import Batch
 from forensiclib.tables.parquet import sql_source
 
@@ -14,7 +15,7 @@ __all__ = ["file_events", "sort_timeline"]
 FILE_TIMES = ("born", "modified", "accessed", "changed", "deleted", "fn_born", "fn_modified", "fn_accessed", "fn_changed")
 
 
-def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any]]:
+def file_events(volume: OpenVolume, table: Batch) -> Iterator[dict[str, Any]]:
     """One event for each time of each entry; equal fn_ times of the same kind are not repeated."""
     names = [n for n in FILE_TIMES if n in table.names]
     get = {n: table.column(n).getter() for n in (*names, "path", "stream", "state", "zone", "run_start", "size")}
@@ -24,9 +25,9 @@ def file_events(volume: str, start: int, table: Batch) -> Iterator[dict[str, Any
         runs = get["run_start"](i)
         base = {
             "zone": get["zone"](i),
-            "path": f"{volume}:/{get['path'](i)}",
+            "path": f"{volume.name}:/{get['path'](i)}",
             "state": get["state"](i),
-            "start": start + runs[0] if runs and runs[0] >= 0 else None,
+            "start": placed(volume, runs[0]) if runs and runs[0] >= 0 else None,
             "description": f"{get['size'](i)} bytes",
         }
         seen: dict[str, int] = {}

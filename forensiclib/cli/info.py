@@ -44,7 +44,9 @@ def _date(name: str, value: str) -> str:
 
 def _volume(volume: OpenVolume) -> dict[str, Any]:
     found, label, problem = "", volume.label, ""
-    if volume.state != "slack":
+    if volume.member_of:
+        problem = f"member of {volume.member_of}"
+    elif volume.state != "slack":
         try:
             fs = volume.filesystem()
             found, label = fs.format, fs.label or label

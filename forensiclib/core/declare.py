@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from forensiclib.core.entry import Entry, FileSystem, Image, Volume
+from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
 
 __all__ = [
-    "Binary", "Carver", "Declaration", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
+    "Binary", "Carver", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
     "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
-    "StoreFormat", "Text", "Time", "VolumeSystem",
+    "StoreFormat", "Text", "Time", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -119,6 +119,43 @@ class VolumeSystem(Declaration):
 
     order: int = 50
     open: Callable[[ByteSource, int, Budget], list[Volume]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeLayer(Declaration):
+    """Volumes made of volumes: LVM, RAID, snapshots, disk labels inside partitions.
+
+    probe(source)          cheap: whether a volume looks like a member
+    open(members, budget)  all volumes that look so, in the order of the image; gives the volumes they make, ``index``
+                           counted from 1, what belongs to none of them as state "slack"; raises NotThisFormat when they
+                           are no members after all, other EvidenceErrors when they are and do not suffice. A member that
+                           is missing or stale where the layer can do without it is a finding
+    joins                  open gets all members at once; False: each by itself
+    consumes               whether a member is nothing else besides (a snapshot's volume is)
+    order                  lower is asked first
+    """
+
+    order: int = 50
+    joins: bool = True
+    consumes: bool = True
+    probe: Callable[[ByteSource], bool]
+    open: Callable[[Sequence[Volume], Budget], list[Volume]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption(Declaration):
+    """Encryption of a whole volume.
+
+    probe(source)         cheap: whether it is such a volume
+    open(source, budget)  its Lock; raises NotThisFormat, or another EvidenceError for a header that is damaged
+    unmarked              the format carries no signature (probe says only what could be): asked last, and only when the
+                          caller gave keys
+    """
+
+    order: int = 50
+    unmarked: bool = False
+    probe: Callable[[ByteSource], bool]
+    open: Callable[[ByteSource, Budget], Lock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from forensiclib.core.batch import Batch, batch_of
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
+from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Stream", "Verdict", "Volume"]
+__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Stream", "Verdict", "Volume"]
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
 Verdict = Literal["", "intact", "partly overwritten", "overwritten", "unknown"]
@@ -83,14 +85,31 @@ class Image(_Over):
             close()
 
 
+class Lock(ABC):
+    """An encrypted volume that was recognised, before any key.
+
+    format   name of its declaration; facts   cipher, key derivation, label ... as the header states them
+    needs    what would open it, in words a user reads: "password", "recovery key", "key file" ...
+    """
+
+    format: str = ""
+    facts: Mapping[str, str] = {}
+    needs: tuple[str, ...] = ("password",)
+
+    @abstractmethod
+    def unlock(self, keys: Keys, budget: Budget) -> ByteSource:
+        """The plain bytes, tracing to the encrypted ones with the format in ``via``. Raises Locked when none of the
+        keys opens it, without a word of any key; other EvidenceErrors for damage."""
+
+
 class Volume(_Over):
-    """A range of an image that can hold a file system.
+    """A range of an image that can hold a file system, or what a layer (LVM, RAID, a snapshot) makes of such ranges.
 
     index    1-based position in its table; 0 for "the whole image"
     scheme   "mbr", "gpt", "none" ...; kind   the table's type in words; type_code   as stored
     label    the table's name for it
-    start    byte offset in the image
-    state    "allocated", "deleted" (found, but in no table), or "slack" (a gap between volumes)
+    start    byte offset in the image; -1 when its bytes do not lie there one after the other as they are: see trace
+    state    "allocated", "deleted" (found, but in no table), "slack" (a gap between volumes), or "snapshot"
     locked   True while encrypted and not unlocked
     """
 

@@ -274,7 +274,7 @@ def test_the_timeline_is_in_order_and_whole(example, tmp_path):
     from forensiclib.tables.parquet import ParquetTable
 
     with fl.open_image(example) as image:
-        events = [e for v, t in image.listing() for e in file_events(v.name, v.start, t)]
+        events = [e for v, t in image.listing() for e in file_events(v, t)]
     with ParquetTable(tmp_path / "in.parquet", TIMELINE_SCHEMA) as table:
         for event in reversed(events):
             table.add(event)
