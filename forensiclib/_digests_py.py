@@ -1,3 +1,9 @@
 """Plain Python twins of _digests: the same names, the specification of each."""
 
+from forensiclib._plain.ctph import CTPH_LEVELS as CTPH_LEVELS
+from forensiclib._plain.ctph import ctph_digest as ctph_digest
+from forensiclib._plain.ctph import ctph_record as ctph_record
+from forensiclib._plain.ctph import ctph_scores as ctph_scores
+from forensiclib._plain.ctph import ctph_state as ctph_state
+from forensiclib._plain.ctph import ctph_update as ctph_update
 from forensiclib._plain.marvin import marvin32 as marvin32
