@@ -357,7 +357,7 @@ static int ctph_best_level(void) {
 
 /* -- comparing ------------------------------------------------------------------------------------------------------------- */
 
-enum { CTPH_RECORD = 130 };     /* level, length of the first part, 64 bytes, length of the second, 64 bytes */
+enum { CTPH_RECORD = 131 };     /* level, length of the first part, 64 bytes, length of the second, 64 bytes */
 
 static int ctph_popcount(uint64_t x) {
     x -= x >> 1 & UINT64_C(0x5555555555555555);
