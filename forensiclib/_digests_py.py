@@ -6,4 +6,9 @@ from forensiclib._plain.ctph import ctph_record as ctph_record
 from forensiclib._plain.ctph import ctph_scores as ctph_scores
 from forensiclib._plain.ctph import ctph_state as ctph_state
 from forensiclib._plain.ctph import ctph_update as ctph_update
+from forensiclib._plain.gear import gear_cuts as gear_cuts
 from forensiclib._plain.marvin import marvin32 as marvin32
+from forensiclib._plain.tlsh import tlsh_digest as tlsh_digest
+from forensiclib._plain.tlsh import tlsh_distances as tlsh_distances
+from forensiclib._plain.tlsh import tlsh_state as tlsh_state
+from forensiclib._plain.tlsh import tlsh_update as tlsh_update

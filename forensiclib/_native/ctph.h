@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "popcount.h"
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define CTPH_X86 1
@@ -359,12 +360,6 @@ static int ctph_best_level(void) {
 
 enum { CTPH_RECORD = 131 };     /* level, length of the first part, 64 bytes, length of the second, 64 bytes */
 
-static int ctph_popcount(uint64_t x) {
-    x -= x >> 1 & UINT64_C(0x5555555555555555);
-    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
-    return (int)(((x + (x >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * UINT64_C(0x0101010101010101) >> 56);
-}
-
 /* Where each character stands in a part, as bits; made once for the one and used against the many. */
 static void ctph_places(uint64_t *places, const uint8_t *text, int size) {
     int i;
@@ -387,7 +382,7 @@ static int ctph_part_score(const uint64_t *places, int size, const uint8_t *othe
         uint64_t here = left & places[other[i]];
         left = (left + here) | (left - here);
     }
-    common = ctph_popcount(~left & (size == 64 ? ~(uint64_t)0 : ((uint64_t)1 << size) - 1));
+    common = popcount_plain(~left & (size == 64 ? ~(uint64_t)0 : ((uint64_t)1 << size) - 1));
     distance = size + length - 2 * common;          /* inserting and deleting cost 1; replacing would cost more than both */
     score = 100 - 100 * (distance * 64 / (size + length)) / 64;
     if (level < 5) {
