@@ -5,5 +5,7 @@ from array import array
 
 include "_native/ctph.pxi"
 include "_native/gear.pxi"
+include "_native/hamming.pxi"
 include "_native/marvin.pxi"
+include "_native/pdq.pxi"
 include "_native/tlsh.pxi"
