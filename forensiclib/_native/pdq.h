@@ -102,7 +102,7 @@ PDQ_EXACT static int pdq_run(const uint8_t *pixels, int64_t rows, int64_t column
         return -1;
     }
     pdq_luma(pixels, rows * columns, channels, one);
-    for (round = 0; round < 2; round++) {
+    for (round = 0; round < 2 && (rows != 64 || columns != 64); round++) {  /* that size is its own samples */
         for (i = 0; i < rows; i++) pdq_box_row(one + i * columns, two + i * columns, columns, (columns + 127) / 128);
         pdq_box_columns(two, one, rows, columns, (rows + 127) / 128, sums);
     }
@@ -138,23 +138,38 @@ PDQ_EXACT static int pdq_run(const uint8_t *pixels, int64_t rows, int64_t column
     return 0;
 }
 
+/* The first eight numbers of a cosine transform of 32; halves are folded first, so that what is symmetric or flat gives zeros. */
+PDQ_EXACT static void pdq_low(const double *values, const double *cosines, double *out) {
+    double held[32], apart[16];
+    int step, size = 32, half, j, row;
+    memcpy(held, values, sizeof held);
+    for (step = 1; step < 8; step *= 2, size = half) {
+        half = size / 2;
+        for (j = 0; j < half; j++) {
+            double a = held[j], b = held[size - 1 - j];
+            apart[j] = a - b;
+            held[j] = a + b;
+        }
+        for (row = step; row < 8; row += 2 * step) {
+            double total = 0;
+            for (j = 0; j < half; j++) total += apart[j] * cosines[row * 32 + j];
+            out[row] = total;
+        }
+    }
+    out[0] = 2 * (held[0] + held[1] + held[2] + held[3]);
+}
+
 /* The 64 bits of a 32 x 32 picture: its cosine transform, the lowest 8 x 8 above their median (the mean of the middle two). */
 PDQ_EXACT static uint64_t pdq_phash(const uint8_t *pixels, const double *cosines) {
-    double half[8][32], made[64], ordered[64], median;
+    double column[32], low[8], half[8][32], made[64], ordered[64], median;
     uint64_t hash = 0;
-    int i, j, k;
-    for (i = 0; i < 8; i++)
-        for (j = 0; j < 32; j++) {
-            double sum = 0;
-            for (k = 0; k < 32; k++) sum += cosines[i * 32 + k] * pixels[k * 32 + j];
-            half[i][j] = sum;
-        }
-    for (i = 0; i < 8; i++)
-        for (j = 0; j < 8; j++) {
-            double sum = 0;
-            for (k = 0; k < 32; k++) sum += half[i][k] * cosines[j * 32 + k];
-            made[i * 8 + j] = sum;
-        }
+    int i, j;
+    for (j = 0; j < 32; j++) {
+        for (i = 0; i < 32; i++) column[i] = pixels[i * 32 + j];
+        pdq_low(column, cosines, low);
+        for (i = 0; i < 8; i++) half[i][j] = low[i];
+    }
+    for (i = 0; i < 8; i++) pdq_low(half[i], cosines, made + 8 * i);
     for (i = 0; i < 64; i++) {      /* insertion sort */
         for (j = i; j > 0 && ordered[j - 1] > made[i]; j--) ordered[j] = ordered[j - 1];
         ordered[j] = made[i];

@@ -18,6 +18,8 @@ def pdq_hash(const unsigned char[::1] pixels not None, int64_t rows, int64_t col
     cdef int quality = 0, failed
     if channels not in (1, 3) or not 1 <= rows <= 1 << 30 or not 1 <= columns <= 1 << 30 or pixels.shape[0] != rows * columns * channels:
         raise _pdq_usage_error(f"{pixels.shape[0]} bytes for {rows} x {columns} pixels of {channels}")
+    if rows < 5 or columns < 5:
+        return bytes(32), 0
     with nogil:
         failed = pdq_run(&pixels[0], rows, columns, channels, &cosines[0], out, &quality)
     if failed:

@@ -15,10 +15,13 @@ from forensiclib.core.errors import UsageError
 __all__ = ["pdq_hash", "picture_dct"]
 
 _FLOAT = Struct("<f")
-COSINES = array("f", [sqrt(2 / 64) * cos(pi / 2 / 64 * (i + 1) * (2 * j + 1)) for i in range(16) for j in range(64)])
+_SCALE = array("f", [sqrt(2 / 64)])[0]
+COSINES = array("f", [_SCALE * cos(pi / 2 / 64 * (i + 1) * (2 * j + 1)) for i in range(16) for j in range(64)])
 """Rows 1 to 16 of the cosine transform of 64 values."""
 PHASH_COSINES = array("d", [2 * cos(pi * i * (2 * j + 1) / 64) for i in range(8) for j in range(32)])
 """Rows 0 to 7 of the cosine transform (type II, not normalised) of 32 values."""
+LEAST = 5
+"""A picture of fewer rows or columns has no PDQ: its hash is zero, its quality 0."""
 
 
 def _f32(value: float) -> float:
@@ -54,16 +57,20 @@ def pdq_hash(pixels: bytes | bytearray | memoryview, rows: int, columns: int, ch
 
     pixels      rows from the top, without gaps; red, green, blue, or luminance where channels is 1
 
+    Under five rows or columns both are zero, and of a flat picture the bits are noise and the quality 0.
+
     Takes eight bytes of memory a pixel. Raises UsageError when the sizes do not fit.
     """
     if channels not in (1, 3) or not 1 <= rows <= 1 << 30 or not 1 <= columns <= 1 << 30 or len(pixels) != rows * columns * channels:
         raise UsageError(f"{len(pixels)} bytes for {rows} x {columns} pixels of {channels}")
+    if rows < LEAST or columns < LEAST:
+        return bytes(32), 0
     if channels == 1:
         luma = [float(v) for v in bytes(pixels)]
     else:
         luma = [_f32(r * 0.299 + g * 0.587 + b * 0.114) for r, g, b in zip(pixels[::3], pixels[1::3], pixels[2::3])]
     table = [luma[i * columns : (i + 1) * columns] for i in range(rows)]
-    for _ in range(2):
+    for _ in range(2 * (rows != 64 or columns != 64)):  # a picture of that size is its own samples
         table = [list(_box(row, (columns + 127) // 128)) for row in table]
         down = [list(_box(column, (rows + 127) // 128)) for column in zip(*table)]
         table = [list(row) for row in zip(*down)]
@@ -80,6 +87,25 @@ def pdq_hash(pixels: bytes | bytearray | memoryview, rows: int, columns: int, ch
     return sum(1 << i for i, value in enumerate(made) if value > median).to_bytes(32, "big"), min(steps // 90, 100)
 
 
+def _low(values: Sequence[float]) -> list[float]:
+    """The first eight numbers of the cosine transform of 32 values. Halves are folded first, so that what is symmetric or flat gives
+    zeros and not their rounding."""
+    out = [0.0] * 8
+    step, size = 1, 32
+    while step < 8:
+        half = size // 2
+        apart = [values[j] - values[size - 1 - j] for j in range(half)]
+        values = [values[j] + values[size - 1 - j] for j in range(half)]
+        for row in range(step, 8, 2 * step):
+            total = 0.0
+            for j, value in enumerate(apart):
+                total += value * PHASH_COSINES[row * 32 + j]
+            out[row] = total
+        step, size = 2 * step, half
+    out[0] = 2 * (values[0] + values[1] + values[2] + values[3])
+    return out
+
+
 def picture_dct(pixels: bytes | bytearray | memoryview) -> bytes:
     """The 64 bits of a picture of 32 x 32 pixels of luminance (1,024 bytes): one for each of the lowest 8 x 8 numbers of its cosine
     transform that is above their median; row by row, most significant bit first, eight bytes.
@@ -88,16 +114,8 @@ def picture_dct(pixels: bytes | bytearray | memoryview) -> bytes:
     """
     if len(pixels) != 1024:
         raise UsageError(f"{len(pixels)} bytes; 32 x 32 are 1024")
-    columns = [bytes(pixels[j::32]) for j in range(32)]
-    cosines = [PHASH_COSINES[i * 32 : i * 32 + 32] for i in range(8)]
-
-    def product(left: Sequence[float], right: Sequence[float]) -> float:
-        total = 0.0
-        for a, b in zip(left, right):
-            total += a * b
-        return total
-
-    made = [product(row, b) for row in ([product(a, column) for column in columns] for a in cosines) for b in cosines]
-    ordered = sorted(made)
+    made = zip(*[_low(bytes(pixels[j::32])) for j in range(32)])
+    numbers = [value for row in made for value in _low(row)]
+    ordered = sorted(numbers)
     median = (ordered[31] + ordered[32]) / 2
-    return int("".join("01"[value > median] for value in made), 2).to_bytes(8, "big")
+    return int("".join("01"[value > median] for value in numbers), 2).to_bytes(8, "big")
