@@ -23,7 +23,7 @@ def gear_cuts(
     taken: int = 0,
     rolled: int = 0,
 ) -> tuple[array[int], int, int]:
-    """The offsets in ``data`` where chunks end, as int64, then what to give with the next data: bytes taken since the last end, and the sum.
+    """The offsets in ``data`` where chunks end, int64; then what to give with the next data: bytes since the last end, and the sum.
 
     gear      256 uint64 values, array("Q")
     minimum   bytes of a chunk that are passed over; the byte behind them is the first that can end it

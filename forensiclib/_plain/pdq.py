@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import cos, pi, sqrt
 from struct import Struct
 
@@ -78,7 +79,7 @@ def pdq_hash(pixels: bytes | bytearray | memoryview, rows: int, columns: int, ch
     across = [list(column) for column in zip(*samples)]
     steps = 0
     for lines in (samples, across):
-        for one, two in zip(lines, lines[1:]):
+        for one, two in pairwise(lines):
             steps += sum(abs(int(_f32(_f32(_f32(a - b) * 100) / 255))) for a, b in zip(one, two))
     cosines = [COSINES[i * 64 : i * 64 + 64] for i in range(16)]
     half = [[_product(row, column) for column in across] for row in cosines]
