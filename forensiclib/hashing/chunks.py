@@ -15,7 +15,7 @@ from typing import Any
 
 from forensiclib import kernels
 from forensiclib.core.batch import Batch, Column
-from forensiclib.core.errors import UsageError
+from forensiclib.core.errors import Truncated, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
@@ -111,7 +111,7 @@ def _pieces(source: ByteSource, chunking: Chunking, budget: Budget, block: int) 
         budget.check()
         data = view[: source.read_into(at, view[: min(block, source.size - at)])]
         if not data:
-            raise UsageError(f"the source gave nothing at {at} of {source.size}")
+            raise Truncated("source", None, f"nothing at {at} of {source.size}")
         done = 0
         for end in cutter.ends(data):
             yield data[done:end], True
@@ -123,9 +123,11 @@ def _pieces(source: ByteSource, chunking: Chunking, budget: Budget, block: int) 
 
 def _new(algorithm: str) -> Callable[[], Any]:
     try:
-        hashlib.new(algorithm, usedforsecurity=False)
+        size = hashlib.new(algorithm, usedforsecurity=False).digest_size
     except (ValueError, TypeError) as error:
         raise UsageError(f"no algorithm {algorithm!r}") from error
+    if size == 0:
+        raise UsageError(f"the digest of {algorithm} has no fixed length")
     return lambda: hashlib.new(algorithm, usedforsecurity=False)
 
 

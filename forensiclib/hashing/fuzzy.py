@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from forensiclib import kernels
-from forensiclib.core.errors import UsageError
+from forensiclib.core.errors import Truncated, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
@@ -84,8 +84,10 @@ def _fed(made: _Made, source: ByteSource, budget: Budget) -> _Made:
     while at < source.size:
         budget.check()
         got = source.read_into(at, view[: min(BLOCK, source.size - at)])
+        if not got:
+            raise Truncated("source", None, f"nothing at {at} of {source.size}")
         made.update(view[:got])
-        at += max(got, 1)
+        at += got
     return made
 
 

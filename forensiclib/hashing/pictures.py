@@ -75,7 +75,8 @@ def _pillow() -> Any:
 
 
 _FAULTS = (
-    OSError, SyntaxError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, EOFError, AssertionError, struct.error,
+    OSError, SyntaxError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, EOFError, AssertionError,
+    struct.error,
 )  # fmt: skip
 """By these doors pillow's decoders leave; the call is always the same, so it is the picture's fault."""
 
