@@ -13,6 +13,7 @@ from forensiclib._plain.hamming import square_distances as square_distances
 from forensiclib._plain.marvin import marvin32 as marvin32
 from forensiclib._plain.pdq import pdq_hash as pdq_hash
 from forensiclib._plain.pdq import picture_dct as picture_dct
+from forensiclib._plain.tlsh import TLSH_LEVELS as TLSH_LEVELS
 from forensiclib._plain.tlsh import tlsh_digest as tlsh_digest
 from forensiclib._plain.tlsh import tlsh_distances as tlsh_distances
 from forensiclib._plain.tlsh import tlsh_state as tlsh_state

@@ -39,6 +39,7 @@ try:
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
     from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests import ctph_digest as ctph_digest
     from forensiclib._digests import ctph_record as ctph_record
     from forensiclib._digests import ctph_scores as ctph_scores
@@ -78,6 +79,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
     from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests_py import ctph_digest as ctph_digest
     from forensiclib._digests_py import ctph_record as ctph_record
     from forensiclib._digests_py import ctph_scores as ctph_scores

@@ -6,6 +6,10 @@
 #include <string.h>
 #include "popcount.h"
 
+#ifdef POPCOUNT_X86
+#include <immintrin.h>
+#endif
+
 enum { TLSH_STATE = 16 + 8 * 128, TLSH_DIGEST = 35, TLSH_BLOCK = 1 << 16 };
 
 typedef struct {
@@ -55,7 +59,69 @@ static void tlsh_count(const tlsh_tables *t, const uint8_t *p, int64_t n, uint32
     *checksum = sum;
 }
 
-static void tlsh_run(uint8_t *state, const uint8_t *data, int64_t size, const uint8_t *pearson) {
+#ifdef POPCOUNT_X86
+#define TLSH_512 __attribute__((target("avx512f,avx512bw,avx512vbmi")))
+/* 64 look-ups in a table of 256. */
+#define TLSH_LOOK(x) _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), _mm512_permutex2var_epi8(t0, x, t1), _mm512_permutex2var_epi8(t2, x, t3))
+#define TLSH_TRIPLET(out, salt, one, two) \
+    x = TLSH_LOOK(_mm512_xor_si512(a, _mm512_set1_epi8((char)T[salt]))); \
+    x = TLSH_LOOK(_mm512_xor_si512(x, one)); \
+    _mm512_store_si512(out, _mm512_xor_si512(x, two))
+
+/* The look-ups of 64 bytes side by side; counting stays one by one. Takes a multiple of 64, at least 4 bytes stand before. */
+TLSH_512 static void tlsh_count_vbmi(const tlsh_tables *t, const uint8_t *p, int64_t n, uint32_t counts[6][256], uint8_t *checksum) {
+    const uint8_t *T = t->pearson;
+    const __m512i t0 = _mm512_loadu_si512(T), t1 = _mm512_loadu_si512(T + 64), t2 = _mm512_loadu_si512(T + 128), t3 = _mm512_loadu_si512(T + 192);
+    uint8_t made[7][64] __attribute__((aligned(64)));
+    uint8_t sum = *checksum;
+    int64_t at;
+    int i;
+    for (at = 0; at < n; at += 64, p += 64) {
+        __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p - 1), c = _mm512_loadu_si512(p - 2), d = _mm512_loadu_si512(p - 3);
+        __m512i e = _mm512_loadu_si512(p - 4), x;
+        TLSH_TRIPLET(made[0], 2, b, c);
+        TLSH_TRIPLET(made[1], 3, b, d);
+        TLSH_TRIPLET(made[2], 5, c, d);
+        TLSH_TRIPLET(made[3], 7, c, e);
+        TLSH_TRIPLET(made[4], 11, b, e);
+        TLSH_TRIPLET(made[5], 13, d, e);
+        TLSH_TRIPLET(made[6], 0, b, _mm512_setzero_si512());
+        for (i = 0; i < 64; i++) {
+            counts[0][made[0][i]]++;
+            counts[1][made[1][i]]++;
+            counts[2][made[2][i]]++;
+            counts[3][made[3][i]]++;
+            counts[4][made[4][i]]++;
+            counts[5][made[5][i]]++;
+            sum = T[made[6][i] ^ sum];
+        }
+    }
+    *checksum = sum;
+}
+#endif
+
+static int tlsh_best_level(void) {
+#ifdef POPCOUNT_X86
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
+#else
+    return 0;
+#endif
+}
+
+static void tlsh_count_by(const tlsh_tables *t, const uint8_t *p, int64_t n, uint32_t counts[6][256], uint8_t *checksum, int level) {
+#ifdef POPCOUNT_X86
+    if (level) {
+        tlsh_count_vbmi(t, p, n & ~(int64_t)63, counts, checksum);
+        p += n & ~(int64_t)63;
+        n &= 63;
+    }
+#endif
+    (void)level;
+    tlsh_count(t, p, n, counts, checksum);
+}
+
+static void tlsh_run(uint8_t *state, const uint8_t *data, int64_t size, const uint8_t *pearson, int level) {
     tlsh_tables tables;
     uint8_t edge[16];
     uint32_t counts[6][256];
@@ -70,7 +136,7 @@ static void tlsh_run(uint8_t *state, const uint8_t *data, int64_t size, const ui
     if (skip < head) tlsh_count(&tables, edge + 4 + skip, head - skip, counts, state + 12);
     for (at = head; ; at += take) {
         take = size - at < (INT64_C(1) << 30) ? size - at : INT64_C(1) << 30;
-        if (take > 0) tlsh_count(&tables, data + at, take, counts, state + 12);
+        if (take > 0) tlsh_count_by(&tables, data + at, take, counts, state + 12, level);
         for (i = 0; i < 256; i++) {
             uint8_t bucket = pearson[i];
             uint64_t sum = 0;

@@ -12,22 +12,29 @@ cdef extern from "tlsh.h":
         TLSH_STATE
         TLSH_DIGEST
     int popcount_fast() nogil
-    void tlsh_run(uint8_t* state, const uint8_t* data, int64_t size, const uint8_t* pearson) nogil
+    void tlsh_run(uint8_t* state, const uint8_t* data, int64_t size, const uint8_t* pearson, int level) nogil
+    int tlsh_best_level() nogil
     void tlsh_compare(const uint8_t* one, const uint8_t* many, int64_t count, int length, uint16_t* out, int fast) nogil
 
 
 cdef int _popcount = popcount_fast()
+cdef int _tlsh_best = tlsh_best_level()
+
+TLSH_LEVELS = ("scalar", "avx512vbmi")[: _tlsh_best + 1]
 
 
-def tlsh_update(unsigned char[::1] state not None, const unsigned char[::1] data not None):
+def tlsh_update(unsigned char[::1] state not None, const unsigned char[::1] data not None, level=None):
     """The bytes of ``data`` into ``state``. See the plain twin for the contract."""
     cdef int64_t size = data.shape[0]
     cdef const unsigned char[::1] pearson = _tlsh_pearson
+    cdef int way = _tlsh_best if level is None else level
+    if not 0 <= way <= _tlsh_best:
+        raise _tlsh_usage_error(f"level {way}; there are {_tlsh_best + 1}")
     if state.shape[0] != TLSH_STATE:
         raise _tlsh_usage_error("not a state of tlsh_state()")
     if size:
         with nogil:
-            tlsh_run(&state[0], &data[0], size, &pearson[0])
+            tlsh_run(&state[0], &data[0], size, &pearson[0], way)
 
 
 def tlsh_distances(const unsigned char[::1] one not None, const unsigned char[::1] many not None, bint length=True):

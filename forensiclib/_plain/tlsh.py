@@ -11,8 +11,9 @@ from struct import pack, unpack, unpack_from
 
 from forensiclib.core.errors import UsageError
 
-__all__ = ["tlsh_digest", "tlsh_distances", "tlsh_state", "tlsh_update"]
+__all__ = ["TLSH_LEVELS", "tlsh_digest", "tlsh_distances", "tlsh_state", "tlsh_update"]
 
+TLSH_LEVELS: tuple[str, ...] = ("scalar",)
 PEARSON = bytes.fromhex(
     "0157310cb0b266a679c10654f9e62ca30ec5d5b5a155da5040ef18e2ec8e26c86eb168678dfdff324d6551122d601fde196bbe4656edf02248f214d6"
     "f4e395eb61ea39163cfa52afd0057fc76f3e87f8aea9d33a429a6ac3f5ab11bbb6b300f38438944b80859e64827e5b0d99f6d8db7744df4e5358c963"
@@ -51,8 +52,15 @@ def _pearson(*values: int) -> int:
     return h
 
 
-def tlsh_update(state: bytearray, data: bytes | bytearray | memoryview) -> None:
-    """The bytes of ``data`` into ``state``, a bytearray made by tlsh_state(); UsageError when it is none."""
+def tlsh_update(state: bytearray, data: bytes | bytearray | memoryview, level: int | None = None) -> None:
+    """The bytes of ``data`` into ``state``, a bytearray made by tlsh_state().
+
+    level    index into TLSH_LEVELS, the best when None; the state is the same
+
+    Raises UsageError for a state or level that is none.
+    """
+    if level is not None and not 0 <= level < len(TLSH_LEVELS):
+        raise UsageError(f"level {level}; there are {len(TLSH_LEVELS)}")
     if len(state) != SIZE:
         raise UsageError("not a state of tlsh_state()")
     total = int.from_bytes(state[:8], "little")

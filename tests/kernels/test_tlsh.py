@@ -15,13 +15,14 @@ from forensiclib.core.errors import UsageError
 from .test_ctph import made
 
 
+@pytest.mark.parametrize("level", range(len(kernels.TLSH_LEVELS)))
 @given(seed=st.integers(0, 1 << 32), cuts=st.lists(st.integers(0, 9), max_size=6))
 @settings(max_examples=100, deadline=None)
-def test_states_and_digests_equal_the_twin(seed: int, cuts: list[int]) -> None:
+def test_states_and_digests_equal_the_twin(level: int, seed: int, cuts: list[int]) -> None:
     data, at = made(seed, 1500), 0
     ours, theirs = kernels.tlsh_state(), plain.tlsh_state()
     for size in (*cuts, len(data)):
-        kernels.tlsh_update(ours, data[at : at + size])
+        kernels.tlsh_update(ours, data[at : at + size], level)
         plain.tlsh_update(theirs, data[at : at + size])
         assert ours == theirs
         at += size
@@ -40,6 +41,8 @@ def test_distances_equal_the_twin(seed: int, length: bool) -> None:
 def test_lengths_that_do_not_fit() -> None:
     with pytest.raises(UsageError):
         kernels.tlsh_update(bytearray(10), b"x")
+    with pytest.raises(UsageError):
+        kernels.tlsh_update(kernels.tlsh_state(), b"x", len(kernels.TLSH_LEVELS))
     for one, many in ((b"", bytes(35)), (bytes(35), bytes(34))):
         with pytest.raises(UsageError):
             kernels.tlsh_distances(one, many)
