@@ -17,8 +17,8 @@ NOISE = random.Random(8).randbytes(3_000_000)
 TEXT = b"".join(b"line %d of a log, %s\n" % (i, hashlib.md5(b"%d" % i).hexdigest().encode()) for i in range(20_000))
 
 
-def cut(data: bytes, chunking: Chunking = Chunking(), **options) -> list[tuple[int, int, bytes]]:
-    return list(chunks(MemorySource(data), chunking, budget=Budget(), **options))
+def cut(data: bytes, chunking: Chunking | None = None, **options) -> list[tuple[int, int, bytes]]:
+    return list(chunks(MemorySource(data), chunking or Chunking(), budget=Budget(), **options))
 
 
 @pytest.mark.parametrize("average", [1024, 8192, 20_000, 65_536])
