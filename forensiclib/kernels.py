@@ -43,7 +43,24 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
+    from forensiclib._digests import ctph_digest as ctph_digest
+    from forensiclib._digests import ctph_record as ctph_record
+    from forensiclib._digests import ctph_scores as ctph_scores
+    from forensiclib._digests import ctph_state as ctph_state
+    from forensiclib._digests import ctph_update as ctph_update
+    from forensiclib._digests import gear_cuts as gear_cuts
+    from forensiclib._digests import hamming_distances as hamming_distances
+    from forensiclib._digests import hamming_pairs as hamming_pairs
     from forensiclib._digests import marvin32 as marvin32
+    from forensiclib._digests import pdq_hash as pdq_hash
+    from forensiclib._digests import picture_dct as picture_dct
+    from forensiclib._digests import square_distances as square_distances
+    from forensiclib._digests import tlsh_digest as tlsh_digest
+    from forensiclib._digests import tlsh_distances as tlsh_distances
+    from forensiclib._digests import tlsh_state as tlsh_state
+    from forensiclib._digests import tlsh_update as tlsh_update
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
@@ -71,7 +88,24 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
+    from forensiclib._digests_py import ctph_digest as ctph_digest
+    from forensiclib._digests_py import ctph_record as ctph_record
+    from forensiclib._digests_py import ctph_scores as ctph_scores
+    from forensiclib._digests_py import ctph_state as ctph_state
+    from forensiclib._digests_py import ctph_update as ctph_update
+    from forensiclib._digests_py import gear_cuts as gear_cuts
+    from forensiclib._digests_py import hamming_distances as hamming_distances
+    from forensiclib._digests_py import hamming_pairs as hamming_pairs
     from forensiclib._digests_py import marvin32 as marvin32
+    from forensiclib._digests_py import pdq_hash as pdq_hash
+    from forensiclib._digests_py import picture_dct as picture_dct
+    from forensiclib._digests_py import square_distances as square_distances
+    from forensiclib._digests_py import tlsh_digest as tlsh_digest
+    from forensiclib._digests_py import tlsh_distances as tlsh_distances
+    from forensiclib._digests_py import tlsh_state as tlsh_state
+    from forensiclib._digests_py import tlsh_update as tlsh_update
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan
