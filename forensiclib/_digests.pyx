@@ -1,4 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Compiled digests and checksums. One idea a file in _native/; the plain twins are in _plain/."""
 
+include "_native/blockhash.pxi"
+include "_native/blockset.pxi"
+include "_native/blockverdict.pxi"
 include "_native/marvin.pxi"

@@ -38,6 +38,13 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._digests import BLOCK_LEVELS as BLOCK_LEVELS
+    from forensiclib._digests import BLOCK_VERDICTS as BLOCK_VERDICTS
+    from forensiclib._digests import block_digests as block_digests
+    from forensiclib._digests import block_measures as block_measures
+    from forensiclib._digests import digest_find as digest_find
+    from forensiclib._digests import digest_index as digest_index
+    from forensiclib._digests import digest_sort as digest_sort
     from forensiclib._digests import marvin32 as marvin32
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
@@ -61,6 +68,13 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._digests_py import BLOCK_LEVELS as BLOCK_LEVELS
+    from forensiclib._digests_py import BLOCK_VERDICTS as BLOCK_VERDICTS
+    from forensiclib._digests_py import block_digests as block_digests
+    from forensiclib._digests_py import block_measures as block_measures
+    from forensiclib._digests_py import digest_find as digest_find
+    from forensiclib._digests_py import digest_index as digest_index
+    from forensiclib._digests_py import digest_sort as digest_sort
     from forensiclib._digests_py import marvin32 as marvin32
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
