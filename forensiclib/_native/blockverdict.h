@@ -15,7 +15,7 @@
 #endif
 
 enum { BV_ZERO, BV_CONSTANT, BV_REPEATING, BV_WHITESPACE, BV_RAMP, BV_HISTOGRAM, BV_LOW, BV_DISTINCTIVE };
-enum { BV_KEPT = 1024, BV_PERIOD = 64 };
+enum { BV_KEPT = 1024, BV_PERIOD = 64, BV_ROUNDING = 1024 /* more than 256 roundings make */ };
 
 static int64_t bv_large(uint32_t c) {
     return (int64_t)floor((double)c * log2((double)c) * 4294967296.0 + 0.5);
@@ -31,23 +31,30 @@ static void bv_fill(int64_t table[BV_KEPT + 1]) {
     for (c = 1; c <= BV_KEPT; c++) table[c] = bv_large(c);
 }
 
-/* n * H * 2^32 of the bytes. Four tables: equal neighbours do not wait for each other. */
+/* n * H * 2^32 of the bytes. Four tables: equal neighbours do not wait for each other. Short blocks fit into bytes, which are sooner cleared. */
+#define BV_BYTES(name, type) \
+    static int64_t name(const int64_t *table, const uint8_t *d, uint32_t n) { \
+        type counts[4][256]; \
+        uint32_t i, all[256]; \
+        int64_t sum = 0; \
+        memset(counts, 0, sizeof counts); \
+        for (i = 0; i + 8 <= n; i += 8) { \
+            uint64_t v; \
+            memcpy(&v, d + i, 8); \
+            counts[0][v & 255]++; counts[1][v >> 8 & 255]++; counts[2][v >> 16 & 255]++; counts[3][v >> 24 & 255]++; \
+            counts[0][v >> 32 & 255]++; counts[1][v >> 40 & 255]++; counts[2][v >> 48 & 255]++; counts[3][v >> 56]++; \
+        } \
+        for (; i < n; i++) counts[i & 3][d[i]]++; \
+        for (i = 0; i < 256; i++) all[i] = (uint32_t)counts[0][i] + counts[1][i] + counts[2][i] + counts[3][i]; \
+        for (i = 0; i < 256; i++) sum += bv_of(table, all[i]); \
+        return bv_of(table, n) - sum; \
+    }
+BV_BYTES(bv_bytes_short, uint8_t)
+BV_BYTES(bv_bytes_long, uint32_t)
+#undef BV_BYTES
+
 static int64_t bv_bytes(const int64_t *table, const uint8_t *d, uint32_t n) {
-    uint32_t counts[4][256], i, c;
-    int64_t sum = 0;
-    memset(counts, 0, sizeof counts);
-    for (i = 0; i + 4 <= n; i += 4) {
-        counts[0][d[i]]++;
-        counts[1][d[i + 1]]++;
-        counts[2][d[i + 2]]++;
-        counts[3][d[i + 3]]++;
-    }
-    for (; i < n; i++) counts[0][d[i]]++;
-    for (i = 0; i < 256; i++) {
-        c = counts[0][i] + counts[1][i] + counts[2][i] + counts[3][i];
-        sum += bv_of(table, c);
-    }
-    return bv_of(table, n) - sum;
+    return n <= 1020 ? bv_bytes_short(table, d, n) : bv_bytes_long(table, d, n);
 }
 
 /* The same of 16-bit little-endian symbols; an odd last byte is one with a high byte of 0. ``counts`` is all zero, and is again. */
@@ -75,14 +82,19 @@ static uint32_t bv_little(const uint8_t *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static uint32_t bv_period(const uint8_t *d, uint32_t n) {
-    uint32_t p;
-    for (p = 2; p <= n / 2; p = p < BV_PERIOD ? p + 1 : p * 2)
-        if (!memcmp(d, d + p, 4) && !memcmp(d, d + p, n - p)) return p;
+BV_INLINE uint32_t bv_period(const uint8_t *d, uint32_t n) {
+    uint32_t p = 2, seen = 0, first = bv_word(d), i, j;
+    if (n >= 2 * BV_PERIOD) { /* most blocks have their first word nowhere near again */
+        for (i = 0; i < 4; i++)
+            for (j = 0; j < BV_PERIOD; j += 4) seen |= bv_word(d + 2 + i + j) == first;
+        if (!seen) p = 2 * BV_PERIOD;
+    }
+    for (; p <= n / 2; p = p < BV_PERIOD ? p + 1 : p * 2)
+        if (bv_word(d + p) == first && !memcmp(d, d + p, n - p)) return p;
     return 0;
 }
 
-BV_INLINE int bv_white(const uint8_t *d, uint32_t n) {
+BV_INLINE uint32_t bv_whites(const uint8_t *d, uint32_t n) {
     uint32_t i = 0, j, k, count = 0;
     while (n - i >= 64) {
         uint8_t sums[64] = {0};
@@ -91,7 +103,13 @@ BV_INLINE int bv_white(const uint8_t *d, uint32_t n) {
         for (j = 0; j < 64; j++) count += sums[j];
     }
     for (; i < n; i++) count += (d[i] == 32) | ((uint8_t)(d[i] - 9) < 5);
-    return 4 * (uint64_t)count > 3 * (uint64_t)n;
+    return count;
+}
+
+BV_INLINE int bv_white(const uint8_t *d, uint32_t n) {
+    uint32_t half = n / 2, count = bv_whites(d, half);
+    if (4 * (uint64_t)(half - count) >= n) return 0;
+    return 4 * (uint64_t)(count + bv_whites(d + half, n - half)) > 3 * (uint64_t)n;
 }
 
 BV_INLINE int bv_ramp(const uint8_t *d, uint32_t words) {
@@ -106,21 +124,21 @@ BV_INLINE uint32_t bv_count(const uint8_t *d, uint32_t words, uint32_t value) {
     return count;
 }
 
-/* Whether one of four words equals another, in quarters of the block laid over each other. If not, none fills more than a quarter. */
-BV_INLINE uint32_t bv_twice(const uint8_t *d, uint32_t words) {
-    const uint32_t q = words / 4 * 4;
-    uint32_t i, seen = 0;
-    for (i = 0; i < q; i += 4) {
-        uint32_t a = bv_word(d + i), b = bv_word(d + q + i), c = bv_word(d + 2 * q + i), e = bv_word(d + 3 * q + i);
-        seen |= (a == b) | (a == c) | (a == e) | (b == c) | (b == e) | (c == e);
-    }
+/* Whether one of ``sides`` words equals another, in that many equal parts of the block laid over each other. If not, no value
+   fills more than that share. */
+BV_INLINE uint32_t bv_twice(const uint8_t *d, uint32_t words, uint32_t sides) {
+    const uint32_t part = words / sides * 4;
+    uint32_t i, j, k, seen = 0;
+    for (j = 1; j < sides && !seen; j++)
+        for (k = 0; k < j; k++)
+            for (i = 0; i < part; i += 4) seen |= bv_word(d + j * part + i) == bv_word(d + k * part + i);
     return seen;
 }
 
 /* Whether one value fills more than a quarter of the words: three candidates survive the count-down (Misra and Gries 1982). */
 BV_INLINE int bv_histogram(const uint8_t *d, uint32_t words) {
     uint32_t value[3] = {0, 0, 0}, held[3] = {0, 0, 0}, i, j, v;
-    if (words % 4 == 0 && !bv_twice(d, words)) return 0;
+    if (words % 4 == 0 && !bv_twice(d, words, 4)) return 0;
     for (i = 0; i < words; i++) {
         v = bv_word(d + 4 * i);
         for (j = 0; j < 3 && !(held[j] && value[j] == v); j++) {}
@@ -141,12 +159,14 @@ BV_INLINE int bv_rules(const int64_t *table, const uint8_t *d, uint32_t n, int64
     if (bv_white(d, n)) return BV_WHITESPACE;
     if (words >= 8) {
         if (bv_ramp(d, words)) return BV_RAMP;
+        /* No word fills more than a sixteenth: no histogram; and 4 bits a word are 1 bit a byte at least. */
+        if (n % 64 == 0 && !bv_twice(d, words, 16)) return BV_DISTINCTIVE;
         if (bv_histogram(d, words)) return BV_HISTOGRAM;
     }
     /* The entropy of a whole is no less than that of its parts by their share: a quarter is often enough. */
     if (entropy < 0 && bv_bytes(table, d, n / 4) >= (int64_t)n << 32) return BV_DISTINCTIVE;
     if (entropy < 0) entropy = bv_bytes(table, d, n);
-    return entropy < (int64_t)n << 32 ? BV_LOW : BV_DISTINCTIVE;
+    return entropy < ((int64_t)n << 32) - BV_ROUNDING ? BV_LOW : BV_DISTINCTIVE;
 }
 
 static int bv_rules_plain(const int64_t *table, const uint8_t *d, uint32_t n, int64_t entropy, uint32_t *period) {

@@ -1,5 +1,6 @@
 # Entropy and verdicts of blocks. Twin: _plain/blockverdict.py
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -35,15 +36,15 @@ def block_measures(const unsigned char[::1] data not None, Py_ssize_t size, entr
     if not count:
         return made
     if entropy:
-        bits = <double*> <char*> made[0]
+        bits = <double*> PyByteArray_AS_STRING(made[0])
     if k_entropy:
-        ks = <uint16_t*> <char*> made[1]
+        ks = <uint16_t*> PyByteArray_AS_STRING(made[1])
         counts = <uint32_t*> calloc(65536, sizeof(uint32_t))
         if counts == NULL:
             raise MemoryError("symbol counts")
     if verdict:
-        codes = <char*> made[2]
-        periods = <uint32_t*> <char*> made[3]
+        codes = <uint8_t*> PyByteArray_AS_STRING(made[2])
+        periods = <uint32_t*> PyByteArray_AS_STRING(made[3])
     with nogil:
         bv_blocks(_bv_table, &data[0], length, size, bits, ks, counts, codes, periods)
     free(counts)

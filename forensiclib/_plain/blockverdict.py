@@ -28,6 +28,8 @@ Whitespace, ramp and histogram are the rules for blocks that prove nothing in S.
 searching media for complete files and file fragments with sector hashing and hashdb, Digital Investigation 14 (2015) S95-S105.
 Fewer than 8 words are no ramp and no histogram; bytes behind the last whole word count for neither.
 """
+_ROUNDING = 1024
+"""More than the roundings of 256 counts make: exactly one bit a byte is not less."""
 _WHITE = bytes((9, 10, 11, 12, 13, 32))
 
 
@@ -72,7 +74,7 @@ def _rule(block: bytes, entropy: int) -> tuple[str, int]:
             return "ramp", 0
         if 4 * max(Counter(values).values()) > words:
             return "histogram", 0
-    return ("low-entropy" if entropy < n << 32 else "distinctive"), 0
+    return ("low-entropy" if entropy < (n << 32) - _ROUNDING else "distinctive"), 0
 
 
 def block_measures(
