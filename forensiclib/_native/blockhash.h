@@ -62,11 +62,12 @@ static void bh_padding(uint32_t w[16], int algorithm, size_t size) {
 #define BH_SHR(x, n) ((x) >> (n))
 #define BH_REVERSE(x) ((BH_ROL(x, 8) & 0x00ff00ffu) | (BH_ROL(x, 24) & 0xff00ff00u))
 
-/* The blocks after these ones, into the second cache: the processor does not foresee so many streams. */
+/* The blocks after these ones, in their order, into the second cache: no processor foresees so many streams, and one line of each
+   block at a time would take as many pages again. */
 #ifdef BH_VECTORS
-#define BH_AHEAD(p, step, end) do { if ((size_t)((end) - (p)) > (step)) __builtin_prefetch((p) + (step), 0, 2); } while (0)
+#define BH_AHEAD(p) __builtin_prefetch(p, 0, 2)
 #else
-#define BH_AHEAD(p, step, end) (void)(end)
+#define BH_AHEAD(p) (void)(p)
 #endif
 
 static void bh_load_scalar(uint32_t w[16], const uint8_t *const *p) {
@@ -288,9 +289,7 @@ static int bh_best(int algorithm, int levels) {
     return levels >> BH_VECTOR & 1 ? BH_VECTOR : BH_SCALAR;
 }
 
-/* Digests of all blocks of ``size`` bytes, a multiple of 64; the last may be shorter. ``out`` has room for all. */
-static void bh_blocks(int algorithm, const uint8_t *data, size_t length, size_t size, uint8_t *out, int level) {
-    size_t count = length / size;
+static void bh_run(int algorithm, const uint8_t *data, size_t size, size_t count, uint8_t *out, int level) {
     if (algorithm == BH_MD5 && level == BH_SHANI) level = BH_VECTOR; /* no such instruction */
     if (count) switch (level) {
 #ifdef BH_X86
@@ -303,7 +302,27 @@ static void bh_blocks(int algorithm, const uint8_t *data, size_t length, size_t 
 #endif
         default: bh_run_scalar(algorithm, data, size, count, out);
     }
-    if (length % size) bh_message(algorithm, data + count * size, length % size, out + count * (size_t)bh_words[algorithm] * 4);
+}
+
+/* Digests of all blocks of ``size`` bytes, a multiple of 64; the last may be shorter. ``out`` has room for all.
+   level -1 chooses: the best of ``levels``, and for the blocks that do not fill its lanes what is faster for so few. */
+static void bh_blocks(int algorithm, const uint8_t *data, size_t length, size_t size, uint8_t *out, int level, int levels) {
+    const size_t count = length / size, width = (size_t)bh_words[algorithm] * 4;
+    size_t wide = count;
+    int few = level;
+    if (level < 0) {
+        size_t lanes, rest;
+        level = few = bh_best(algorithm, levels);
+        lanes = level == BH_AVX512 ? 16 : level == BH_AVX2 ? 8 : level == BH_VECTOR ? 4 : 1;
+        rest = count % lanes;
+        if (algorithm != BH_MD5 && level == BH_AVX512 && levels >> BH_SHANI & 1) {
+            if (algorithm == BH_SHA256 || rest < 9) few = BH_SHANI;
+        } else if (rest == 1) few = BH_SCALAR;
+        if (few != level) wide = count - rest;
+    }
+    bh_run(algorithm, data, size, wide, out, level);
+    bh_run(algorithm, data + wide * size, size, count - wide, out + wide * width, few);
+    if (length % size) bh_message(algorithm, data + count * size, length % size, out + count * width);
 }
 
 #endif

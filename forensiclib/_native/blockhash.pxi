@@ -9,8 +9,7 @@ from forensiclib.core.errors import UsageError as _block_usage_error
 cdef extern from "blockhash.h":
     const int bh_words[3]
     int bh_levels() nogil
-    int bh_best(int algorithm, int levels) nogil
-    void bh_blocks(int algorithm, const uint8_t* data, size_t length, size_t size, uint8_t* out, int level) nogil
+    void bh_blocks(int algorithm, const uint8_t* data, size_t length, size_t size, uint8_t* out, int level, int levels) nogil
 
 
 cdef int _bh_levels = bh_levels()
@@ -32,10 +31,10 @@ def block_digests(const unsigned char[::1] data not None, Py_ssize_t size, algor
     if level is not None and level not in BLOCK_LEVELS:
         raise _block_usage_error(f"no level {level!r}; there are {', '.join(BLOCK_LEVELS)}")
     which = _BH_ALGORITHMS.index(algorithm)
-    way = bh_best(which, _bh_levels) if level is None else _BH_NAMES.index(level)
+    way = -1 if level is None else _BH_NAMES.index(level)
     made = bytearray((length + size - 1) // size * bh_words[which] * 4)
     if length:
         out = <uint8_t*> <char*> made
         with nogil:
-            bh_blocks(which, &data[0], length, size, out, way)
+            bh_blocks(which, &data[0], length, size, out, way, _bh_levels)
     return made

@@ -96,11 +96,11 @@ BH_TARGET static void BH(md5_many)(V s[BH_GROUPS][4], V wide[BH_GROUPS][16]) {
     s[1][0] = s[1][0] + a2; s[1][1] = s[1][1] + b2; s[1][2] = s[1][2] + c2; s[1][3] = s[1][3] + d2;
 }
 
-/* ``count`` blocks, more than LANES and no more than all groups hold. */
-BH_TARGET static void BH(md5_side)(const uint8_t *data, const uint8_t *end, size_t size, size_t count, const V *pad, uint8_t *out) {
+/* ``count`` blocks, more than LANES and no more than all groups hold; ``limit`` bytes are there in all. */
+BH_TARGET static void BH(md5_side)(const uint8_t *data, size_t limit, size_t size, size_t count, const V *pad, uint8_t *out) {
     const uint8_t *p[BH_GROUPS * LANES];
     V s[BH_GROUPS][4], w[BH_GROUPS][16];
-    size_t at, lane;
+    size_t at, lane, next = BH_GROUPS * LANES * size;
     int g;
     for (lane = 0; lane < BH_GROUPS * LANES; lane++) p[lane] = data + (lane < count ? lane * size : 0);
     for (g = 0; g < BH_GROUPS; g++) BH(start)(s[g], BH_MD5);
@@ -109,7 +109,10 @@ BH_TARGET static void BH(md5_side)(const uint8_t *data, const uint8_t *end, size
             if (at < size) BH_LOAD(w[g], p + g * LANES);
             else memcpy(w[g], pad, sizeof w[g]);
         }
-        for (lane = 0; lane < BH_GROUPS * LANES; lane++, p[lane - 1] += 64) BH_AHEAD(p[lane], BH_GROUPS * LANES * size, end);
+        for (lane = 0; lane < BH_GROUPS * LANES; lane++, next += 64) {
+            p[lane] += 64;
+            if (next < limit) BH_AHEAD(data + next);
+        }
         BH(md5_many)(s, w);
     }
     for (g = 0; g < BH_GROUPS && count; g++) {
@@ -196,10 +199,10 @@ BH_TARGET static void BH(sha256_one)(V *s, V *w) {
    block read the first again, and are not given out. */
 BH_TARGET static void BH(run)(int algorithm, const uint8_t *data, size_t size, size_t count, uint8_t *out) {
     const int words = bh_words[algorithm], big = algorithm != BH_MD5;
-    const uint8_t *p[LANES], *const end = data + count * size;
+    const uint8_t *p[LANES];
     V s[8], w[16], pad[16];
     uint32_t last[16];
-    size_t at, lane, take;
+    size_t at, lane, take, next;
     int i;
     bh_padding(last, algorithm, size);
     for (i = 0; i < 16; i++) pad[i] = (V){0} + last[i];
@@ -207,17 +210,21 @@ BH_TARGET static void BH(run)(int algorithm, const uint8_t *data, size_t size, s
 #if LANES > 1
         if (algorithm == BH_MD5 && count > LANES) {
             take = count < BH_GROUPS * LANES ? count : BH_GROUPS * LANES;
-            BH(md5_side)(data, end, size, take, pad, out);
+            BH(md5_side)(data, count * size, size, take, pad, out);
             continue;
         }
 #endif
         take = count < LANES ? count : LANES;
         for (lane = 0; lane < LANES; lane++) p[lane] = data + (lane < take ? lane * size : 0);
         BH(start)(s, algorithm);
+        next = LANES * size;
         for (at = 0; at <= size; at += 64) {
             if (at < size) {
                 BH_LOAD(w, p);
-                for (lane = 0; lane < LANES; lane++, p[lane - 1] += 64) BH_AHEAD(p[lane], LANES * size, end);
+                for (lane = 0; lane < LANES; lane++, next += 64) {
+                    p[lane] += 64;
+                    if (next < count * size) BH_AHEAD(data + next);
+                }
                 if (big) for (i = 0; i < 16; i++) w[i] = BH_SWAP(w[i]);
             } else memcpy(w, pad, sizeof w);
             if (algorithm == BH_MD5) BH(md5_one)(s, w);

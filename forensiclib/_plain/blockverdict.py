@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from math import floor, log2
 from struct import pack, unpack, unpack_from
 
@@ -70,7 +71,7 @@ def _rule(block: bytes, entropy: int) -> tuple[str, int]:
         return "whitespace", 0
     if words >= 8:
         values = unpack_from(f"<{words}I", block)
-        if 2 * sum((b - a) & 0xFFFFFFFF == 1 for a, b in zip(values, values[1:], strict=False)) > words:
+        if 2 * sum((b - a) & 0xFFFFFFFF == 1 for a, b in pairwise(values)) > words:
             return "ramp", 0
         if 4 * max(Counter(values).values()) > words:
             return "histogram", 0
