@@ -16,6 +16,7 @@
 #endif
 
 enum { BH_MD5 = 0, BH_SHA1 = 1, BH_SHA256 = 2 };
+enum { BH_TILE = 512 };
 enum { BH_SCALAR = 0, BH_VECTOR = 1, BH_AVX2 = 2, BH_AVX512 = 3, BH_SHANI = 4 };
 
 static const int bh_words[3] = {4, 5, 8};
@@ -66,8 +67,10 @@ static void bh_padding(uint32_t w[16], int algorithm, size_t size) {
    block at a time would take as many pages again. */
 #ifdef BH_VECTORS
 #define BH_AHEAD(p) __builtin_prefetch(p, 0, 2)
+#define BH_ALIGNED __attribute__((aligned(64)))
 #else
 #define BH_AHEAD(p) (void)(p)
+#define BH_ALIGNED
 #endif
 
 static void bh_load_scalar(uint32_t w[16], const uint8_t *const *p) {

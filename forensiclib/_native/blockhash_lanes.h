@@ -96,15 +96,26 @@ BH_TARGET static void BH(md5_many)(V s[BH_GROUPS][4], V wide[BH_GROUPS][16]) {
     s[1][0] = s[1][0] + a2; s[1][1] = s[1][1] + b2; s[1][2] = s[1][2] + c2; s[1][3] = s[1][3] + d2;
 }
 
-/* ``count`` blocks, more than LANES and no more than all groups hold; ``limit`` bytes are there in all. */
+/* Blocks 4 KiB apart fall into one set of the first cache. Where they begin with a line, each line is read once, so that does not
+   matter; where not, each would be fetched twice, so some chunks of each block are copied first, an odd number of lines apart.
+   ``count`` blocks, more than LANES and no more than all groups hold; ``limit`` bytes are there in all. */
 BH_TARGET static void BH(md5_side)(const uint8_t *data, size_t limit, size_t size, size_t count, const V *pad, uint8_t *out) {
-    const uint8_t *p[BH_GROUPS * LANES];
+    const uint8_t *p[BH_GROUPS * LANES], *from[BH_GROUPS * LANES];
+    BH_ALIGNED uint8_t tile[BH_GROUPS * LANES][BH_TILE + 64];
     V s[BH_GROUPS][4], w[BH_GROUPS][16];
     size_t at, lane, next = BH_GROUPS * LANES * size;
+    const int tiled = (uintptr_t)data % 64 && size >= 2048;
     int g;
-    for (lane = 0; lane < BH_GROUPS * LANES; lane++) p[lane] = data + (lane < count ? lane * size : 0);
+    for (lane = 0; lane < BH_GROUPS * LANES; lane++) p[lane] = from[lane] = data + (lane < count ? lane * size : 0);
     for (g = 0; g < BH_GROUPS; g++) BH(start)(s[g], BH_MD5);
     for (at = 0; at <= size; at += 64) {
+        if (tiled && at % BH_TILE == 0 && at < size) {
+            size_t take = size - at < BH_TILE ? size - at : BH_TILE;
+            for (lane = 0; lane < BH_GROUPS * LANES; lane++) {
+                memcpy(tile[lane], from[lane] + at, take);
+                p[lane] = tile[lane];
+            }
+        }
         for (g = 0; g < BH_GROUPS; g++) {
             if (at < size) BH_LOAD(w[g], p + g * LANES);
             else memcpy(w[g], pad, sizeof w[g]);

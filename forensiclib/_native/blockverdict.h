@@ -10,6 +10,8 @@
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define BV_X86 1
 #define BV_INLINE static inline __attribute__((always_inline))
+typedef uint32_t bv_eight __attribute__((vector_size(32)));
+typedef uint8_t bv_many __attribute__((vector_size(32)));
 #else
 #define BV_INLINE static inline
 #endif
@@ -79,6 +81,9 @@ static uint32_t bv_word(const uint8_t *p) {
 }
 
 static uint32_t bv_little(const uint8_t *p) {
+#ifdef BV_X86
+    return bv_word(p);
+#endif
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
@@ -95,13 +100,18 @@ BV_INLINE uint32_t bv_period(const uint8_t *d, uint32_t n) {
 }
 
 BV_INLINE uint32_t bv_whites(const uint8_t *d, uint32_t n) {
-    uint32_t i = 0, j, k, count = 0;
-    while (n - i >= 64) {
-        uint8_t sums[64] = {0};
-        for (k = 0; k < 255 && n - i >= 64; k++, i += 64)
-            for (j = 0; j < 64; j++) sums[j] = (uint8_t)(sums[j] + ((d[i + j] == 32) | ((uint8_t)(d[i + j] - 9) < 5)));
-        for (j = 0; j < 64; j++) count += sums[j];
+    uint32_t i = 0, count = 0;
+#ifdef BV_X86
+    while (n - i >= 32) {
+        bv_many v, sums = {0};
+        uint32_t j, k;
+        for (k = 0; k < 255 && n - i >= 32; k++, i += 32) {
+            memcpy(&v, d + i, 32);
+            sums -= (bv_many)((v == 32) | ((v >= 9) & (v <= 13)));
+        }
+        for (j = 0; j < 32; j++) count += sums[j];
     }
+#endif
     for (; i < n; i++) count += (d[i] == 32) | ((uint8_t)(d[i] - 9) < 5);
     return count;
 }
@@ -128,10 +138,22 @@ BV_INLINE uint32_t bv_count(const uint8_t *d, uint32_t words, uint32_t value) {
    fills more than that share. */
 BV_INLINE uint32_t bv_twice(const uint8_t *d, uint32_t words, uint32_t sides) {
     const uint32_t part = words / sides * 4;
-    uint32_t i, j, k, seen = 0;
-    for (j = 1; j < sides && !seen; j++)
-        for (k = 0; k < j; k++)
-            for (i = 0; i < part; i += 4) seen |= bv_word(d + j * part + i) == bv_word(d + k * part + i);
+    uint32_t i = 0, j, k, seen = 0;
+#ifdef BV_X86
+    bv_eight row[16], same = {0};
+    for (; i + 32 <= part; i += 32) {
+#pragma GCC unroll 16
+        for (j = 0; j < sides; j++) {
+            memcpy(&row[j], d + j * part + i, 32);
+#pragma GCC unroll 16
+            for (k = 0; k < j; k++) same |= (bv_eight)(row[j] == row[k]);
+        }
+    }
+    for (j = 0; j < 8; j++) seen |= same[j];
+#endif
+    for (; i < part; i += 4)
+        for (j = 1; j < sides; j++)
+            for (k = 0; k < j; k++) seen |= bv_word(d + j * part + i) == bv_word(d + k * part + i);
     return seen;
 }
 
