@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from forensiclib import kernels
 from forensiclib.core.batch import Batch, Column
-from forensiclib.core.errors import EvidenceError, UsageError
+from forensiclib.core.errors import EvidenceError, Unreadable, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
@@ -41,6 +41,10 @@ class _Job:
     k_entropy: bool
     verdict: bool
     fill: bool
+    zeros: bytes
+    """As many as a piece has, and two grains."""
+    spare: list[bytearray]
+    """Buffers of that size that no piece uses now: taking memory anew costs as much as hashing into it."""
 
     def piece(self, start: int, n: int) -> tuple[Batch, _Problems]:
         """The rows of [start, start+n), and what could not be read."""
@@ -48,19 +52,35 @@ class _Job:
             return self._batch(start, n, None, {}), []
         # Whole grains, whatever the sizes: so the same grains are unreadable for any size of pieces.
         low = start - start % GRAIN
-        buffer = bytearray(min(-(-(start + n) // GRAIN) * GRAIN, self.source.size) - low)
+        high = min(-(-(start + n) // GRAIN) * GRAIN, self.source.size)
+        try:
+            room = self.spare.pop()
+        except IndexError:
+            room = bytearray(len(self.zeros))
+        with memoryview(room) as whole, whole[: high - low] as view:
+            made = self._read(view, low, start, n)
+        self.spare.append(room)
+        return made
+
+    def _read(self, buffer: memoryview, low: int, start: int, n: int) -> tuple[Batch, _Problems]:
+        """Fill ``buffer`` with what begins at ``low``; the rows of [start, start+n) in it."""
         bad: dict[int, int] = {}
         problems: _Problems = []
         try:
-            self.source.read_into(low, buffer)
+            self._take(low, buffer)
         except EvidenceError:
             if not self.fill:
                 raise
             problems = self._grains(low, buffer, start, n, bad)
-        data = memoryview(buffer)[start - low : start - low + n]
+        data = buffer[start - low : start - low + n]
         # Much of a disk is empty, and comparing takes a tenth of the time of hashing.
-        empty = not bad and not buffer[0] and not buffer[-1] and buffer == bytes(len(buffer))
+        empty = not bad and not buffer[0] and not buffer[-1] and self.zeros.startswith(buffer)
         return self._batch(start, n, None if empty else data, bad), problems
+
+    def _take(self, offset: int, view: memoryview) -> None:
+        """All of it: what an earlier piece left in the buffer is never hashed again."""
+        if self.source.read_into(offset, view) != len(view):
+            raise Unreadable("source", None, f"fewer bytes than its size promises, at {offset}")
 
     def _sparse(self, start: int, n: int) -> bool:
         """Whether the source knows that all of it is zero and nowhere."""
@@ -70,13 +90,13 @@ class _Job:
             return False
         return bool(spans) and all(not span.root and span.via == ("zero",) for span in spans) and sum(span.length for span in spans) == n
 
-    def _grains(self, low: int, buffer: bytearray, start: int, n: int, bad: dict[int, int]) -> _Problems:
+    def _grains(self, low: int, view: memoryview, start: int, n: int, bad: dict[int, int]) -> _Problems:
         """Read grain by grain; what cannot be read becomes zero and is counted for its blocks."""
-        view, problems = memoryview(buffer), []
+        problems: _Problems = []
         for at in range(0, len(view), GRAIN):
             grain = view[at : at + GRAIN]
             try:
-                self.source.read_into(low + at, grain)
+                self._take(low + at, grain)
             except EvidenceError as error:
                 grain[:] = bytes(len(grain))
                 problems.append((low + at, error))
@@ -164,8 +184,10 @@ def block_hashes(
         piece = max(PIECE, min(LANES * size, WIDE))
     if threads < 1 or piece < 1 or on_bad not in ("raise", "fill"):
         raise UsageError(f"threads={threads}, piece={piece}, on_bad={on_bad!r}")
-    job = _Job(source, size, algorithm, entropy, k_entropy, verdict, on_bad == "fill")
-    return _batches(job, max(1, piece // size) * size, budget, executor, threads, progress)
+    step = max(1, piece // size) * size
+    zeros = bytes(min(step, source.size) + 2 * GRAIN)
+    job = _Job(source, size, algorithm, entropy, k_entropy, verdict, on_bad == "fill", zeros, [])
+    return _batches(job, step, budget, executor, threads, progress)
 
 
 def _batches(
