@@ -43,13 +43,20 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._digests import BLOCK_LEVELS as BLOCK_LEVELS
+    from forensiclib._digests import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
     from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
+    from forensiclib._digests import block_digests as block_digests
+    from forensiclib._digests import block_measures as block_measures
     from forensiclib._digests import ctph_digest as ctph_digest
     from forensiclib._digests import ctph_record as ctph_record
     from forensiclib._digests import ctph_scores as ctph_scores
     from forensiclib._digests import ctph_state as ctph_state
     from forensiclib._digests import ctph_update as ctph_update
+    from forensiclib._digests import digest_find as digest_find
+    from forensiclib._digests import digest_index as digest_index
+    from forensiclib._digests import digest_sort as digest_sort
     from forensiclib._digests import gear_cuts as gear_cuts
     from forensiclib._digests import hamming_distances as hamming_distances
     from forensiclib._digests import hamming_pairs as hamming_pairs
@@ -88,13 +95,20 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._digests_py import BLOCK_LEVELS as BLOCK_LEVELS
+    from forensiclib._digests_py import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
     from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
+    from forensiclib._digests_py import block_digests as block_digests
+    from forensiclib._digests_py import block_measures as block_measures
     from forensiclib._digests_py import ctph_digest as ctph_digest
     from forensiclib._digests_py import ctph_record as ctph_record
     from forensiclib._digests_py import ctph_scores as ctph_scores
     from forensiclib._digests_py import ctph_state as ctph_state
     from forensiclib._digests_py import ctph_update as ctph_update
+    from forensiclib._digests_py import digest_find as digest_find
+    from forensiclib._digests_py import digest_index as digest_index
+    from forensiclib._digests_py import digest_sort as digest_sort
     from forensiclib._digests_py import gear_cuts as gear_cuts
     from forensiclib._digests_py import hamming_distances as hamming_distances
     from forensiclib._digests_py import hamming_pairs as hamming_pairs

@@ -103,6 +103,18 @@ def test_hash_of_the_media_equals_the_stored_ones(cli, example):
     assert text.split() == ["597b40332209ccf81b786bbedf5e32dc5e5c3960", "sha1", "ce32ec481cbfa2ff5090d1e43bed1f37", "md5"]
 
 
+def test_hash_of_blocks(cli, example, example_media):
+    got = rows(cli("hash", example, "--blocks", "4096", "--json", "-j", "2"))
+    assert [r["digest"] for r in got] == [
+        hashlib.md5(example_media[at : at + 4096]).hexdigest() for at in range(0, len(example_media), 4096)
+    ]
+    assert {"offset", "length", "digest", "unreadable", "entropy", "k_entropy", "verdict"} <= set(got[0])
+    text = cli("hash", example, "--blocks", "65536", "--algorithms", "sha1").stdout.splitlines()
+    assert text[0].split()[1] == hashlib.sha1(example_media[:65536]).hexdigest() and len(text) == -(-len(example_media) // 65536)
+    for wrong in (("--blocks", "100"), ("--blocks", "512", "--algorithms", "md5,sha1"), ("--blocks", "512", "--files")):
+        assert cli("hash", example, *wrong).returncode == 2
+
+
 def test_recover_and_carve_write_what_was_deleted(cli, example, truth, tmp_path):
     recovered = rows(cli("recover", example, "--to", tmp_path / "r", "--json"))
     back = {hashlib.md5((tmp_path / "r" / r["written"]).read_bytes()).hexdigest() for r in recovered}
