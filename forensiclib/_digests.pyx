@@ -2,3 +2,4 @@
 """Compiled digests and checksums. One idea a file in _native/; the plain twins are in _plain/."""
 
 include "_native/marvin.pxi"
+include "_native/sums.pxi"

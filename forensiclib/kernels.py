@@ -17,6 +17,7 @@ from forensiclib._plain.mft import MFT_PROBLEM as MFT_PROBLEM
 from forensiclib._plain.mft import MFT_PROBLEMS as MFT_PROBLEMS
 from forensiclib._plain.mft import MFT_RECORD as MFT_RECORD
 from forensiclib._plain.mft_listing import MFT_COLUMNS as MFT_COLUMNS
+from forensiclib._plain.sums import SUM_KINDS as SUM_KINDS
 
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
@@ -38,7 +39,12 @@ try:
     from forensiclib._columns import pack_bits as pack_bits
     from forensiclib._columns import regf_columns as regf_columns
     from forensiclib._columns import regf_walk as regf_walk
+    from forensiclib._digests import SUM_LEVELS as SUM_LEVELS
+    from forensiclib._digests import SUM_SHA as SUM_SHA
     from forensiclib._digests import marvin32 as marvin32
+    from forensiclib._digests import sum_begin as sum_begin
+    from forensiclib._digests import sum_finish as sum_finish
+    from forensiclib._digests import sum_update as sum_update
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
@@ -61,7 +67,12 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import pack_bits as pack_bits
     from forensiclib._columns_py import regf_columns as regf_columns
     from forensiclib._columns_py import regf_walk as regf_walk
+    from forensiclib._digests_py import SUM_LEVELS as SUM_LEVELS
+    from forensiclib._digests_py import SUM_SHA as SUM_SHA
     from forensiclib._digests_py import marvin32 as marvin32
+    from forensiclib._digests_py import sum_begin as sum_begin
+    from forensiclib._digests_py import sum_finish as sum_finish
+    from forensiclib._digests_py import sum_update as sum_update
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan
