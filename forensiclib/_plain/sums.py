@@ -275,9 +275,9 @@ class _State:
         elif self.name == "blake2b":
             self.words = self._compress(self.waits.ljust(128, b"\0"), self.count, True)
         elif self.name.startswith("sha3-"):
-            tail = bytearray((self.waits + b"\x06").ljust(self.block, b"\0"))
-            tail[-1] |= 0x80
-            self.words = self._compress(bytes(tail), self.count)
+            padded = bytearray((self.waits + b"\x06").ljust(self.block, b"\0"))
+            padded[-1] |= 0x80
+            self.words = self._compress(bytes(padded), self.count)
         elif self.name != "crc32":
             order = "little" if self.name == "md5" else "big"
             field = self.block // 8

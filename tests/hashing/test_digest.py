@@ -7,6 +7,7 @@ import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import blake3
 import pytest
 
 from forensiclib.core.errors import Cancelled, Corrupt, LimitExceeded, UsageError
@@ -38,8 +39,8 @@ class Damaged(ByteSource):
 
 
 def truth(data: bytes) -> dict[str, str]:
-    out = {name: hashlib.new(name.replace("-", "_"), data).hexdigest() for name in ALGORITHMS if name != "crc32"}
-    return {**out, "crc32": f"{zlib.crc32(data):08x}"}
+    out = {name: hashlib.new(name.replace("-", "_"), data).hexdigest() for name in ALGORITHMS if name not in ("blake3", "crc32")}
+    return {**out, "blake3": blake3.blake3(data).hexdigest(), "crc32": f"{zlib.crc32(data):08x}"}
 
 
 @pytest.mark.parametrize("size", [0, 1, GRAIN, BLOCK - 1, BLOCK, BLOCK + 1, len(CONTENT)])
