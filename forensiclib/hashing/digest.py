@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -53,31 +52,46 @@ class _States:
 
 
 class _Hashlib:
-    """Without compiled kernels hashlib is the faster one. It has no BLAKE3, whose twin serves."""
+    """Sums of hashlib: for names that no kernel has, and for all without compiled kernels, whose twins are the slower ones."""
 
-    __slots__ = ("_crc", "_rest", "_sums")
+    __slots__ = ("_sums",)
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._rest = _States({name: sum_begin(name) for name in names if name == "blake3"})
-        self._sums = {n: hashlib.new(n.replace("-", "_"), usedforsecurity=False) for n in names if n not in ("blake3", "crc32")}
-        self._crc = 0 if "crc32" in names else None
+        self._sums = {n: hashlib.new(n.replace("-", "_"), usedforsecurity=False) for n in names}
 
     def update(self, data: memoryview) -> None:
         for made in self._sums.values():
             made.update(data)
-        if self._crc is not None:
-            self._crc = zlib.crc32(data, self._crc)
-        self._rest.update(data)
 
     def values(self) -> dict[str, str]:
-        crc = {} if self._crc is None else {"crc32": f"{self._crc:08x}"}
-        return {**{name: made.hexdigest() for name, made in self._sums.items()}, **crc, **self._rest.values()}
+        return {name: made.hexdigest() for name, made in self._sums.items()}
+
+
+class _Several:
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Sequence[Sums]) -> None:
+        self._parts = parts
+
+    def update(self, data: memoryview) -> None:
+        for part in self._parts:
+            part.update(data)
+
+    def values(self) -> dict[str, str]:
+        return {name: value for part in self._parts for name, value in part.values().items()}
 
 
 def new_sums(algorithms: Sequence[str]) -> Sums:
-    """New sums of these algorithms. UsageError for an unknown one."""
-    names = checked(algorithms)
-    return _States({name: sum_begin(name) for name in names}) if WHICH == "compiled" else _Hashlib(names)
+    """New sums of these algorithms: names in ALGORITHMS, or hashlib's of a fixed length. UsageError for another."""
+    others = {n for n in hashlib.algorithms_guaranteed if not n.startswith("shake")} - set(ALGORITHMS)
+    unknown = [name for name in algorithms if name not in ALGORITHMS and name not in others]
+    if unknown or not algorithms:
+        there = ", ".join((*ALGORITHMS, *sorted(others)))
+        raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {there}")
+    kernel = [n for n in algorithms if n in ALGORITHMS and (WHICH == "compiled" or n in ("blake3", "crc32"))]
+    rest = [n for n in algorithms if n not in kernel]
+    states = _States({name: sum_begin(name) for name in kernel})
+    return states if not rest else _Several((states, _Hashlib(rest))) if kernel else _Hashlib(rest)
 
 
 _STITCHED = frozenset({"md5", "sha1", "sha256"})
