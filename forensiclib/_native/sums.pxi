@@ -8,22 +8,21 @@ from forensiclib.core.errors import UsageError as _sums_usage_error
 
 
 cdef extern from "sums_engine.h":
-    int sums_sha_here
     int sums_best_level() nogil
     int sums_has_sha() nogil
     void crc32_prepare() nogil
     size_t sum_state_size(int kind) nogil
     void _sum_begin "sum_begin"(int kind, uint8_t* state) nogil
     void _sum_finish "sum_finish"(int kind, const uint8_t* state, uint8_t* digest) nogil
-    void sums_update(int n, const int* kinds, uint8_t** states, const uint8_t* data, size_t size, int level) nogil
+    void sums_update(int n, const int* kinds, uint8_t** states, const uint8_t* data, size_t size, int level, int sha) nogil
 
 
 cdef int _sums_best = sums_best_level()
-sums_sha_here = sums_has_sha()
+cdef int _sums_sha = sums_has_sha()
 crc32_prepare()
 
 SUM_LEVELS = ("scalar", "sse", "avx2", "avx512")[: _sums_best + 1]
-SUM_SHA = bool(sums_sha_here)
+SUM_SHA = bool(_sums_sha)
 
 cdef dict _sum_number = {name: number for number, name in enumerate(SUM_KINDS)}
 cdef enum:
@@ -73,7 +72,7 @@ def sum_update(names, states, const unsigned char[::1] data not None, level=None
     if size == 0:
         return
     with nogil:
-        sums_update(n, kinds, places, &data[0], size, way)
+        sums_update(n, kinds, places, &data[0], size, way, _sums_sha and way == _sums_best)
 
 
 def sum_finish(name, const unsigned char[::1] state not None):

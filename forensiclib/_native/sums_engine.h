@@ -30,8 +30,6 @@ typedef union {
     uint64_t q[25];
 } sum_words;
 
-static int sums_sha_here = 0;
-
 /* Bytes of a saved state. */
 static size_t sum_state_size(int kind) {
     const sum_shape *s = sum_shapes + kind;
@@ -101,7 +99,7 @@ static void sum_blocks(int kind, sum_words *v, const uint8_t *p, size_t n, uint6
 }
 
 /* Up to three sums of 64-byte blocks with as many bytes waiting, in one pass. */
-static void sum_trio(int n, const int *kinds, uint8_t **states, const uint8_t *p, size_t size, int level) {
+static void sum_trio(int n, const int *kinds, uint8_t **states, const uint8_t *p, size_t size, int level, int sha) {
     trio t;
     uint64_t count = sums_le64(states[0]);
     size_t have = (size_t)(count & 63), take = 0;
@@ -112,9 +110,9 @@ static void sum_trio(int n, const int *kinds, uint8_t **states, const uint8_t *p
         take = size < 64 - have ? size : 64 - have;
         for (i = 0; i < n; i++) memcpy(states[i] + sum_state_size(kinds[i]) - 64 + have, p, take);
         p += take;
-        if (have + take == 64) trio_blocks(&t, which, states[0] + sum_state_size(kinds[0]) - 64, 1, level, sums_sha_here);
+        if (have + take == 64) trio_blocks(&t, which, states[0] + sum_state_size(kinds[0]) - 64, 1, level, sha);
     }
-    if (size - take >= 64) trio_blocks(&t, which, p, (size - take) / 64, level, sums_sha_here);
+    if (size - take >= 64) trio_blocks(&t, which, p, (size - take) / 64, level, sha);
     for (i = 0; i < n; i++) {
         uint8_t *tail = states[i] + sum_state_size(kinds[i]) - 64;
         if (have + size >= 64) {
@@ -152,7 +150,7 @@ static void sum_blake3(uint8_t *state, const uint8_t *p, size_t size, uint8_t *d
     memcpy(state + 104, s.stack, 32 * waits);
 }
 
-static void sum_more(int kind, uint8_t *state, const uint8_t *p, size_t size, int level) {
+static void sum_more(int kind, uint8_t *state, const uint8_t *p, size_t size, int level, int sha) {
     const size_t block = sum_shapes[kind].block, lazy = kind == SUM_BLAKE2B;
     uint8_t *tail = state + sum_state_size(kind) - block;
     uint64_t count = sums_le64(state);
@@ -160,7 +158,7 @@ static void sum_more(int kind, uint8_t *state, const uint8_t *p, size_t size, in
     sum_words v;
     if (size == 0) return;
     if (kind <= SUM_SHA256) {
-        sum_trio(1, &kind, &state, p, size, level);
+        sum_trio(1, &kind, &state, p, size, level, sha);
         return;
     }
     if (kind == SUM_BLAKE3) {
@@ -194,8 +192,8 @@ static void sum_more(int kind, uint8_t *state, const uint8_t *p, size_t size, in
     sums_put64(state, count + size);
 }
 
-/* All of ``data`` into n sums. What can go in one pass does. */
-static void sums_update(int n, const int *kinds, uint8_t *const *states, const uint8_t *data, size_t size, int level) {
+/* All of ``data`` into n sums. What can go in one pass does. ``sha``: the processor has instructions for SHA-1 and SHA-256. */
+static void sums_update(int n, const int *kinds, uint8_t *const *states, const uint8_t *data, size_t size, int level, int sha) {
     int slots[3], fused[3], i, k;
     uint8_t *together[3];
     size_t take;
@@ -207,9 +205,9 @@ static void sums_update(int n, const int *kinds, uint8_t *const *states, const u
                 int slot = kinds[i] <= SUM_SHA1 ? kinds[i] : 2;
                 if (slots[slot] < 0 && (k == 0 || ((states[i][0] ^ together[0][0]) & 63) == 0)) slots[slot] = i, fused[k] = kinds[i], together[k++] = states[i];
             }
-        if (k) sum_trio(k, fused, together, data, take, level);
+        if (k) sum_trio(k, fused, together, data, take, level, sha);
         for (i = 0; i < n; i++)
-            if (i != slots[0] && i != slots[1] && i != slots[2]) sum_more(kinds[i], states[i], data, take, level);
+            if (i != slots[0] && i != slots[1] && i != slots[2]) sum_more(kinds[i], states[i], data, take, level, sha);
     }
 }
 

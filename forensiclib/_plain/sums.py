@@ -22,7 +22,7 @@ SUM_KINDS = (
 SUM_LEVELS: tuple[str, ...] = ("plain",)
 """The instruction sets that ``level`` of sum_update chooses from, the best last."""
 SUM_SHA = False
-"""Whether SHA-1 and SHA-256 run on the processor's own instructions for them."""
+"""Whether SHA-1 and SHA-256 run on the processor's own instructions for them, at the best level."""
 
 _SHAPES = {
     "md5": (4, 4, 64, 16), "sha1": (5, 4, 64, 20), "sha224": (8, 4, 64, 28), "sha256": (8, 4, 64, 32), "sha384": (8, 8, 128, 48),

@@ -243,7 +243,6 @@ class _Pipeline:
                 self.failed = (block.number, problem)
         self.lock.notify_all()
 
-
     def settle(self, partial: Partial) -> None:
         """After the workers have ended: bring every sum to where the furthest one stands, and ``partial`` with them."""
         seen = {name: int.from_bytes(state[:8], "little") for name, state in partial.states.items()}

@@ -54,7 +54,10 @@ def alone(file: Extents, source: ByteSource, fill: bool = False) -> tuple[dict[s
     return {"md5": hashlib.md5(data).hexdigest(), "sha1": hashlib.sha1(data).hexdigest()}, ()
 
 
-@given(st.lists(st.tuples(PIECES, st.integers(0, 5000), st.booleans(), st.integers(0, 3)), max_size=8), st.sampled_from((1, 5000, 1 << 20, 1 << 26)))
+@given(
+    st.lists(st.tuples(PIECES, st.integers(0, 5000), st.booleans(), st.integers(0, 3)), max_size=8),
+    st.sampled_from((1, 5000, 1 << 20, 1 << 26)),
+)
 @settings(max_examples=150, deadline=None)
 def test_equal_to_each_file_alone(shapes: list[tuple[list[tuple[int | None, int]], int, bool, int]], memory: int) -> None:
     files = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import zlib
+from pathlib import Path
 
 import blake3
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from forensiclib import kernels
 from forensiclib._plain import sums as plain
 from forensiclib.core.errors import UsageError
-from forensiclib.kernels import SUM_KINDS, SUM_LEVELS, sum_begin, sum_finish, sum_update
+from forensiclib.kernels import SUM_KINDS, SUM_LEVELS, SUM_SHA, sum_begin, sum_finish, sum_update
 
 LEVELS = range(len(SUM_LEVELS))
 EDGES = (0, 1, 55, 56, 63, 64, 65, 71, 72, 103, 104, 111, 112, 127, 128, 129, 135, 136, 143, 144, 1023, 1024, 1025, 2048, 2049, 3073)
@@ -70,7 +72,9 @@ def test_hashlib_agrees_at_every_edge(name: str, level: int) -> None:
             assert sum_finish(name, state).hex() == truth(name, NOISE[:size]), (size, cut)
 
 
-@given(st.lists(st.sampled_from((0, 1, 7, 63, 64, 65, 127, 128, 1000, 1023, 1024, 1025, 4096, 16384, 65536, 300000)), max_size=9), st.data())
+@given(
+    st.lists(st.sampled_from((0, 1, 7, 63, 64, 65, 127, 128, 1000, 1023, 1024, 1025, 4096, 16384, 65536, 300000)), max_size=9), st.data()
+)
 @settings(max_examples=60, deadline=None)
 def test_any_split_gives_the_same_digests_and_the_same_state(pieces: list[int], data: st.DataObject) -> None:
     whole = NOISE[: min(len(NOISE), sum(pieces))]
@@ -91,7 +95,7 @@ def test_states_equal_the_twins(data: bytes, cuts: list[int]) -> None:
     ours, twins = [sum_begin(n) for n in SUM_KINDS], [plain.sum_begin(n) for n in SUM_KINDS]
     assert ours == twins
     edges = [0, *sorted(min(c, len(data)) for c in cuts), len(data)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         sum_update(SUM_KINDS, ours, data[low:high])
         plain.sum_update(SUM_KINDS, twins, data[low:high])
         assert ours == twins
@@ -99,7 +103,14 @@ def test_states_equal_the_twins(data: bytes, cuts: list[int]) -> None:
         assert sum_finish(name, state) == plain.sum_finish(name, state)
 
 
-STITCHES = [("md5", "sha1"), ("md5", "sha256"), ("sha1", "sha256"), ("md5", "sha1", "sha256"), ("sha224", "md5"), ("sha256", "sha224", "sha1")]
+STITCHES = [
+    ("md5", "sha1"),
+    ("md5", "sha256"),
+    ("sha1", "sha256"),
+    ("md5", "sha1", "sha256"),
+    ("sha224", "md5"),
+    ("sha256", "sha224", "sha1"),
+]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -179,3 +190,13 @@ def test_any_bytes_are_a_state_and_none_harms() -> None:
             state[:8] = rng.choice((b"\xff" * 8, b"\0" * 8, (2**64 - 1024).to_bytes(8, "little")))
         sum_update((name,), (state,), NOISE[: rng.choice((1, 64, 5000, 300_000))], rng.choice(LEVELS))
         assert len(sum_finish(name, state)) * 2 == len(truth(name, b""))
+
+
+def test_the_instructions_that_are_used_are_those_of_the_processor() -> None:
+    info = Path("/proc/cpuinfo")
+    if kernels.WHICH != "compiled" or not info.exists() or " flags" not in info.read_text().replace("\nflags", "\n flags"):
+        pytest.skip("not compiled, or no list of processor features here")
+    flags = set(next(line for line in info.read_text().splitlines() if line.startswith("flags")).split())
+    assert ("sha_ni" in flags and len(SUM_LEVELS) > 1) == SUM_SHA
+    assert ("avx512" in SUM_LEVELS) == ({"avx512f", "avx512vl", "avx512bw"} <= flags)
+    assert ("avx2" in SUM_LEVELS) == ({"avx2", "bmi1", "bmi2"} <= flags)
