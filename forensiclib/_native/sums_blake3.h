@@ -182,10 +182,11 @@ static uint32_t b3_inside(uint64_t count, uint32_t unit) {
 }
 
 static void blake3_more(blake3_state *s, const uint8_t *p, size_t size, int level) {
-    uint8_t cvs[2][B3_TREE * 32];
+    uint8_t cvs[B3_TREE * 32], parents[2][B3_TREE * 16], cv[32];
+    const uint8_t *left;
     uint32_t out[8], filled, start;
     uint64_t chunks;
-    size_t take, n, i;
+    size_t take, m, n, i, at;
     int k, turn;
     while (size) {
         filled = b3_inside(s->count, B3_CHUNK);
@@ -193,19 +194,24 @@ static void blake3_more(blake3_state *s, const uint8_t *p, size_t size, int leve
         if (filled == B3_CHUNK) {
             /* More comes, so this chunk is whole and not the root. */
             b3_one(s->cv, s->block, chunks, 64, B3_END, out);
-            uint8_t cv[32];
             for (i = 0; i < 8; i++) sums_put32(cv + 4 * i, out[i]);
             b3_push(s, chunks, 0, cv);
             chunks++, filled = 0;
         }
         while (filled == 0 && size > B3_CHUNK) {
-            /* Whole chunks, as many as make a full subtree here and leave a byte behind. */
-            for (n = 1, k = 0; n < B3_TREE && (chunks & (2 * n - 1)) == 0 && 2 * n * B3_CHUNK < size; n *= 2) k++;
-            b3_many(p, n, B3_CHUNK, 16, chunks, 1, 0, B3_START, B3_END, cvs[0], level);
-            for (i = n, turn = 0; i > 1; i /= 2, turn ^= 1) b3_many(cvs[turn], i / 2, 64, 1, 0, 0, B3_PARENT, 0, 0, cvs[turn ^ 1], level);
-            b3_push(s, chunks, k, cvs[turn]);
+            /* Whole chunks to the next border of a tree, all but the last byte's; then the full subtrees among them. */
+            m = (size - 1) / B3_CHUNK;
+            if (m > B3_TREE - chunks % B3_TREE) m = (size_t)(B3_TREE - chunks % B3_TREE);
+            n = (m + 15) / 16 * 16; /* the lanes beside the last chunks are free, and cheaper full than a narrower turn */
+            b3_many(p, m % 16 > 4 && n * B3_CHUNK <= size ? n : m, B3_CHUNK, 16, chunks, 1, 0, B3_START, B3_END, cvs, level);
+            for (at = 0; at < m; at += n) {
+                for (n = 1, k = 0; ((chunks + at) & (2 * n - 1)) == 0 && at + 2 * n <= m; n *= 2) k++;
+                left = cvs + 32 * at;
+                for (i = n, turn = 0; i > 1; i /= 2, turn ^= 1, left = parents[turn ^ 1]) b3_many(left, i / 2, 64, 1, 0, 0, B3_PARENT, 0, 0, parents[turn], level);
+                b3_push(s, chunks + at, k, left);
+            }
             /* The state between: the last of these chunks counts as whole only when the next byte comes, and it does now. */
-            chunks += n, p += n * B3_CHUNK, size -= n * B3_CHUNK, s->count = chunks * B3_CHUNK;
+            chunks += m, p += m * B3_CHUNK, size -= m * B3_CHUNK, s->count = chunks * B3_CHUNK;
         }
         if (filled == 0) memcpy(s->cv, b3_iv, sizeof s->cv);
         for (; size && filled < B3_CHUNK; p += take, size -= take, s->count += take, filled += (uint32_t)take) {

@@ -93,7 +93,7 @@ static int trio_which(int kind) {
 }
 
 static void sum_blocks(int kind, sum_words *v, const uint8_t *p, size_t n, uint64_t count, int level) {
-    if (kind <= SUM_SHA512) SUMS_CHOOSE(sha512_blocks, level, v->q, p, n);
+    if (kind <= SUM_SHA512) sha512_blocks(v->q, p, n, level);
     else if (kind <= SUM_SHA3_512) SUMS_CHOOSE(sha3_blocks, level, v->q, p, n, sum_shapes[kind].block);
     else SUMS_CHOOSE(blake2b_blocks, level, v->q, p, n, count);
 }
@@ -197,6 +197,8 @@ static void sums_update(int n, const int *kinds, uint8_t *const *states, const u
     int slots[3], fused[3], i, k;
     uint8_t *together[3];
     size_t take;
+    for (i = 0; i < n; i++) /* trees are the faster the larger */
+        if (kinds[i] == SUM_BLAKE3) sum_more(kinds[i], states[i], data, size, level, sha);
     for (; size; size -= take, data += take) {
         take = size < SUM_SLICE ? size : SUM_SLICE;
         slots[0] = slots[1] = slots[2] = -1;
@@ -207,7 +209,7 @@ static void sums_update(int n, const int *kinds, uint8_t *const *states, const u
             }
         if (k) sum_trio(k, fused, together, data, take, level, sha);
         for (i = 0; i < n; i++)
-            if (i != slots[0] && i != slots[1] && i != slots[2]) sum_more(kinds[i], states[i], data, take, level, sha);
+            if (kinds[i] != SUM_BLAKE3 && i != slots[0] && i != slots[1] && i != slots[2]) sum_more(kinds[i], states[i], data, take, level, sha);
     }
 }
 

@@ -154,12 +154,79 @@ SUMS_INLINE void blake2b_rounds(uint64_t *v, const uint8_t *p, size_t blocks, ui
 #define SUMS_CHOOSE(name, level, ...) ((void)(level), name##_plain(__VA_ARGS__))
 #endif
 
-SUMS_TWICE(sha512_blocks, (uint64_t *v, const uint8_t *p, size_t n), sha512_rounds(v, p, n))
+static void sha512_words(uint64_t *v, const uint8_t *p, size_t n) {
+    sha512_rounds(v, p, n);
+}
+
 SUMS_TWICE(sha3_blocks, (uint64_t *v, const uint8_t *p, size_t n, int rate), sha3_rounds(v, p, n, rate))
 SUMS_TWICE(blake2b_blocks, (uint64_t *v, const uint8_t *p, size_t n, uint64_t count), blake2b_rounds(v, p, n, count, -1))
 
 static void blake2b_last(uint64_t *v, const uint8_t *p, uint64_t count, int last) {
     blake2b_rounds(v, p, 1, count, last);
+}
+
+#ifdef SUMS_X86
+/* SHA-512 with its message schedule in vector registers, two words each: the scalar units keep the rounds alone. The words of the
+   next sixteen rounds are made while these sixteen run. */
+#define SHA512_ROUND(k)                                                                                                       \
+    do {                                                                                                                      \
+        t = x[(12 - (k)) & 7], u = x[(8 - (k)) & 7], both = u ^ x[(9 - (k)) & 7];                                             \
+        x[(15 - (k)) & 7] += wk[k] + (x[(14 - (k)) & 7] ^ (t & (x[(13 - (k)) & 7] ^ x[(14 - (k)) & 7])));                     \
+        x[(15 - (k)) & 7] += sums_ror64(t, 14) ^ sums_ror64(t, 18) ^ sums_ror64(t, 41);                                       \
+        x[(11 - (k)) & 7] += x[(15 - (k)) & 7];                                                                               \
+        x[(15 - (k)) & 7] += (sums_ror64(u, 28) ^ sums_ror64(u, 34) ^ sums_ror64(u, 39)) + (x[(9 - (k)) & 7] ^ (both & same)); \
+        same = both;                                                                                                          \
+    } while (0)
+
+#define SHA512_VECTOR(name, targets, ROR)                                                                                     \
+    static SUMS_TARGET(targets) void name(uint64_t *v, const uint8_t *p, size_t blocks) {                                     \
+        const __m128i swap = _mm_set_epi64x(0x08090a0b0c0d0e0fLL, 0x0001020304050607LL);                                      \
+        uint64_t wk[16], x[8], t, u, both, same;                                                                              \
+        __m128i w[8], a, b;                                                                                                   \
+        int i, r;                                                                                                             \
+        for (; blocks; blocks--, p += 128) {                                                                                  \
+            SUMS_UNROLL(8)                                                                                                    \
+            for (i = 0; i < 8; i++) {                                                                                         \
+                w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), swap);                                \
+                _mm_storeu_si128((__m128i *)(wk + 2 * i), _mm_add_epi64(w[i], _mm_loadu_si128((const __m128i *)(sha512_k + 2 * i)))); \
+            }                                                                                                                 \
+            memcpy(x, v, sizeof x);                                                                                           \
+            same = x[1] ^ x[2];                                                                                               \
+            for (r = 16; r <= 80; r += 16) {                                                                                  \
+                SUMS_UNROLL(8)                                                                                                \
+                for (i = 0; i < 8; i++) {                                                                                     \
+                    SHA512_ROUND(2 * i);                                                                                      \
+                    SHA512_ROUND(2 * i + 1);                                                                                  \
+                    if (r < 80) {                                                                                             \
+                        a = _mm_alignr_epi8(w[(i + 1) & 7], w[i], 8), b = w[(i + 7) & 7];                                     \
+                        a = _mm_xor_si128(_mm_xor_si128(ROR(a, 1), ROR(a, 8)), _mm_srli_epi64(a, 7));                         \
+                        b = _mm_xor_si128(_mm_xor_si128(ROR(b, 19), ROR(b, 61)), _mm_srli_epi64(b, 6));                       \
+                        a = _mm_add_epi64(a, _mm_alignr_epi8(w[(i + 5) & 7], w[(i + 4) & 7], 8));                             \
+                        w[i] = _mm_add_epi64(_mm_add_epi64(w[i], a), b);                                                      \
+                        _mm_storeu_si128((__m128i *)(wk + 2 * i),                                                             \
+                            _mm_add_epi64(w[i], _mm_loadu_si128((const __m128i *)(sha512_k + r + 2 * i))));                   \
+                    }                                                                                                         \
+                }                                                                                                             \
+            }                                                                                                                 \
+            for (i = 0; i < 8; i++) v[i] += x[i];                                                                             \
+        }                                                                                                                     \
+    }
+
+#define SHA512_ROR(x, n) _mm_or_si128(_mm_srli_epi64(x, n), _mm_slli_epi64(x, 64 - (n)))
+SHA512_VECTOR(sha512_avx2, "avx2,bmi,bmi2", SHA512_ROR)
+SHA512_VECTOR(sha512_avx512, "avx2,bmi,bmi2,avx512f,avx512vl", _mm_ror_epi64)
+#endif
+
+static void sha512_blocks(uint64_t *v, const uint8_t *p, size_t n, int level) {
+#ifdef SUMS_X86
+    if (level >= SUMS_AVX2) {
+        if (level >= SUMS_AVX512) sha512_avx512(v, p, n);
+        else sha512_avx2(v, p, n);
+        return;
+    }
+#endif
+    (void)level;
+    sha512_words(v, p, n);
 }
 
 #endif
