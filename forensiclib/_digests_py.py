@@ -20,6 +20,11 @@ from forensiclib._plain.hamming import square_distances as square_distances
 from forensiclib._plain.marvin import marvin32 as marvin32
 from forensiclib._plain.pdq import pdq_hash as pdq_hash
 from forensiclib._plain.pdq import picture_dct as picture_dct
+from forensiclib._plain.sums import SUM_LEVELS as SUM_LEVELS
+from forensiclib._plain.sums import SUM_SHA as SUM_SHA
+from forensiclib._plain.sums import sum_begin as sum_begin
+from forensiclib._plain.sums import sum_finish as sum_finish
+from forensiclib._plain.sums import sum_update as sum_update
 from forensiclib._plain.tlsh import TLSH_LEVELS as TLSH_LEVELS
 from forensiclib._plain.tlsh import tlsh_digest as tlsh_digest
 from forensiclib._plain.tlsh import tlsh_distances as tlsh_distances

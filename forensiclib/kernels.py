@@ -17,6 +17,7 @@ from forensiclib._plain.mft import MFT_PROBLEM as MFT_PROBLEM
 from forensiclib._plain.mft import MFT_PROBLEMS as MFT_PROBLEMS
 from forensiclib._plain.mft import MFT_RECORD as MFT_RECORD
 from forensiclib._plain.mft_listing import MFT_COLUMNS as MFT_COLUMNS
+from forensiclib._plain.sums import SUM_KINDS as SUM_KINDS
 
 _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 
@@ -46,6 +47,8 @@ try:
     from forensiclib._digests import BLOCK_LEVELS as BLOCK_LEVELS
     from forensiclib._digests import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests import SUM_LEVELS as SUM_LEVELS
+    from forensiclib._digests import SUM_SHA as SUM_SHA
     from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests import block_digests as block_digests
     from forensiclib._digests import block_measures as block_measures
@@ -64,6 +67,9 @@ try:
     from forensiclib._digests import pdq_hash as pdq_hash
     from forensiclib._digests import picture_dct as picture_dct
     from forensiclib._digests import square_distances as square_distances
+    from forensiclib._digests import sum_begin as sum_begin
+    from forensiclib._digests import sum_finish as sum_finish
+    from forensiclib._digests import sum_update as sum_update
     from forensiclib._digests import tlsh_digest as tlsh_digest
     from forensiclib._digests import tlsh_distances as tlsh_distances
     from forensiclib._digests import tlsh_state as tlsh_state
@@ -98,6 +104,8 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import BLOCK_LEVELS as BLOCK_LEVELS
     from forensiclib._digests_py import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests_py import SUM_LEVELS as SUM_LEVELS
+    from forensiclib._digests_py import SUM_SHA as SUM_SHA
     from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests_py import block_digests as block_digests
     from forensiclib._digests_py import block_measures as block_measures
@@ -116,6 +124,9 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import pdq_hash as pdq_hash
     from forensiclib._digests_py import picture_dct as picture_dct
     from forensiclib._digests_py import square_distances as square_distances
+    from forensiclib._digests_py import sum_begin as sum_begin
+    from forensiclib._digests_py import sum_finish as sum_finish
+    from forensiclib._digests_py import sum_update as sum_update
     from forensiclib._digests_py import tlsh_digest as tlsh_digest
     from forensiclib._digests_py import tlsh_distances as tlsh_distances
     from forensiclib._digests_py import tlsh_state as tlsh_state

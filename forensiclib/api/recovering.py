@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from forensiclib.api.run import Run
 from forensiclib.api.units import FileRef, Place, UnitResult, run_unit
 from forensiclib.core.batch import Batch
 from forensiclib.core.entry import Entry, FileSystem, Stream
-from forensiclib.core.errors import EvidenceError, UsageError
+from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
 from forensiclib.core.source import ByteSource, fill_bad
+from forensiclib.hashing.digest import new_sums
 
 __all__ = ["FileDigest", "HashUnit", "Recovered", "benign", "content", "hash_files", "hash_units", "recover", "run_hash", "unreadable"]
 
@@ -150,7 +150,7 @@ def _one(
     bad: list[EvidenceError] = []
     grain = max(512, fs.block_size)
     source = fill_bad(source, bad.append, grain)
-    hashes = [hashlib.new(a, usedforsecurity=False) for a in unit.algorithms]
+    sums = new_sums(unit.algorithms)
     out = None
     if name:
         target = Path(unit.to, name)
@@ -162,8 +162,7 @@ def _one(
         while at < source.size:
             got = source.read_into(at, buffer)
             piece = memoryview(buffer)[:got]
-            for h in hashes:
-                h.update(piece)
+            sums.update(piece)
             if out is not None:
                 out.write(piece)
             at += got
@@ -178,7 +177,8 @@ def _one(
     if lost:
         text = f"{lost} bytes cannot be read and count as zero in its digests"
         result.findings.append(Finding("Unreadable", "content", text, where, "", None))
-    digests = tuple((a, h.hexdigest()) for a, h in zip(unit.algorithms, hashes, strict=True))
+    values = sums.values()
+    digests = tuple((a, values[a]) for a in unit.algorithms)
     return FileDigest(file, source.size, digests, name, replaced, lost)
 
 
@@ -187,12 +187,9 @@ def hash_files(
 ) -> Iterator[tuple[str, FileDigest]]:
     """("VOLUME:/path", digests) of every file with content, live and deleted, in the order of the disk.
 
-    UsageError for an algorithm that hashlib does not have.
+    UsageError for an algorithm that is neither one of ``hashing.digest`` nor of hashlib.
     """
-    unknown = [a for a in algorithms if a not in hashlib.algorithms_guaranteed or a.startswith("shake")]
-    if unknown or not algorithms:
-        there = ", ".join(sorted(a for a in hashlib.algorithms_guaranteed if not a.startswith("shake")))
-        raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {there}")
+    new_sums(algorithms)
     image.run = run
     for volume, table in image.listing(engine):
         units = list(hash_units(volume, table, engine, algorithms=tuple(algorithms)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,59 +13,101 @@ from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span, merge
+from forensiclib.hashing.partial import ALGORITHMS, Digests, Partial, checked
+from forensiclib.kernels import WHICH, sum_begin, sum_finish, sum_update
 
-__all__ = ["ALGORITHMS", "BLOCK", "GRAIN", "Digests", "digest"]
+__all__ = ["ALGORITHMS", "BLOCK", "GRAIN", "Digests", "Partial", "Sums", "digest", "new_sums"]
 
 BLOCK = 1 << 20
-"""Bytes read and hashed at a time: hashlib and zlib release the GIL, and a core's cache holds it."""
+"""Bytes read and hashed at a time: the kernels and inflate release the GIL, and a core's cache holds it."""
 GRAIN = 4096
 """Bytes of the smallest range that is called unreadable."""
 WINDOW = 16
 """Blocks in memory at once, read ahead of the slowest digest."""
 
 
-class _Sum(Protocol):
-    def update(self, data: memoryview, /) -> object: ...
-    def hexdigest(self) -> str: ...
+class Sums(Protocol):
+    """Several digests of the same bytes."""
+
+    def update(self, data: memoryview, /) -> object:
+        """The bytes that follow."""
+
+    def values(self) -> dict[str, str]:
+        """Algorithm -> lower-case hex."""
 
 
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
+class _States:
+    """Sums with kernels: those that can go in one pass do."""
+
+    __slots__ = ("_names", "_states")
+
+    def __init__(self, states: dict[str, bytearray]) -> None:
+        self._names, self._states = tuple(states), tuple(states.values())
 
     def update(self, data: memoryview) -> None:
-        self._value = zlib.crc32(data, self._value)
+        sum_update(self._names, self._states, data)
 
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
-
-
-def _hashlib(name: str) -> Callable[[], _Sum]:
-    return lambda: hashlib.new(name, usedforsecurity=False)
+    def values(self) -> dict[str, str]:
+        return {name: sum_finish(name, state).hex() for name, state in zip(self._names, self._states, strict=True)}
 
 
-ALGORITHMS: Mapping[str, Callable[[], _Sum]] = {
-    "md5": _hashlib("md5"),
-    "sha1": _hashlib("sha1"),
-    "sha256": _hashlib("sha256"),
-    "sha512": _hashlib("sha512"),
-    "sha3-256": _hashlib("sha3_256"),
-    "blake2b": _hashlib("blake2b"),
-    "crc32": _Crc32,
-}
-"""Name -> a new sum. blake2b is the 64-byte form; crc32 that of zlib and ISO 3309."""
+class _Hashlib:
+    """Sums of hashlib: for names that no kernel has, and for all without compiled kernels, whose twins are the slower ones."""
+
+    __slots__ = ("_sums",)
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._sums = {n: hashlib.new(n.replace("-", "_"), usedforsecurity=False) for n in names}
+
+    def update(self, data: memoryview) -> None:
+        for made in self._sums.values():
+            made.update(data)
+
+    def values(self) -> dict[str, str]:
+        return {name: made.hexdigest() for name, made in self._sums.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """values  algorithm -> lower-case hex; size  bytes hashed; bad  unreadable ranges that were hashed as zero."""
+class _Several:
+    __slots__ = ("_parts",)
 
-    values: Mapping[str, str]
-    size: int
-    bad: tuple[Span, ...] = ()
+    def __init__(self, parts: Sequence[Sums]) -> None:
+        self._parts = parts
 
-    def __getitem__(self, algorithm: str) -> str:
-        return self.values[algorithm]
+    def update(self, data: memoryview) -> None:
+        for part in self._parts:
+            part.update(data)
+
+    def values(self) -> dict[str, str]:
+        return {name: value for part in self._parts for name, value in part.values().items()}
+
+
+def new_sums(algorithms: Sequence[str]) -> Sums:
+    """New sums of these algorithms: names in ALGORITHMS, or hashlib's of a fixed length. UsageError for another."""
+    others = {n for n in hashlib.algorithms_guaranteed if not n.startswith("shake")} - set(ALGORITHMS)
+    unknown = [name for name in algorithms if name not in ALGORITHMS and name not in others]
+    if unknown or not algorithms:
+        there = ", ".join((*ALGORITHMS, *sorted(others)))
+        raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {there}")
+    kernel = [n for n in algorithms if n in ALGORITHMS and (WHICH == "compiled" or n in ("blake3", "crc32"))]
+    rest = [n for n in algorithms if n not in kernel]
+    states = _States({name: sum_begin(name) for name in kernel})
+    return states if not rest else _Several((states, _Hashlib(rest))) if kernel else _Hashlib(rest)
+
+
+_STITCHED = frozenset({"md5", "sha1", "sha256"})
+"""One pass over these costs no more than the slowest of them (benchmarks/bench_digest.py)."""
+
+
+def _groups(partial: Partial | None, names: tuple[str, ...], threads: int) -> dict[str, Sums]:
+    """What one worker does at a time: everything for one thread, else each pass by itself."""
+    together = [tuple(n for n in names if n in _STITCHED or threads == 1)] if WHICH == "compiled" or partial is not None else []
+    apart = [(n,) for n in names if not any(n in group for group in together)]
+    out: dict[str, Sums] = {}
+    for group in [*together, *apart]:
+        if group:
+            made: Sums = new_sums(group) if partial is None else _States({n: partial.states[n] for n in group})
+            out["+".join(group)] = made
+    return out
 
 
 @dataclass(slots=True)
@@ -94,18 +135,19 @@ def _fill(source: ByteSource, start: int, view: memoryview) -> list[tuple[int, i
 
 
 class _Pipeline:
-    """What every thread shares. Each worker takes the most urgent step that is possible: the digest
-    that is furthest behind, else the next read."""
+    """What every thread shares. Each worker takes the most urgent step that is possible: the group of
+    digests that is furthest behind, else the next read."""
 
-    def __init__(self, source: ByteSource, sums: dict[str, _Sum], window: int, fill: bool) -> None:
-        self.source, self.sums, self.fill = source, sums, fill
+    def __init__(self, source: ByteSource, sums: dict[str, Sums], window: int, fill: bool, begin: int) -> None:
+        self.source, self.sums, self.fill, self.begin = source, sums, fill, begin
+        self.first = begin // BLOCK
         self.count = -(-source.size // BLOCK)
         self.window = window
         self.lock = threading.Condition()
         self.blocks: dict[int, _Block] = {}
-        self.next_read = 0
+        self.next_read = self.first
         self.reading = 0
-        self.turn = dict.fromkeys(sums, 0)  # the block that each digest needs next
+        self.turn = dict.fromkeys(sums, self.first)  # the block that each group of digests needs next
         self.busy: set[str] = set()
         self.free: list[memoryview] = []
         self.problems: list[tuple[int, int, EvidenceError]] = []
@@ -117,14 +159,18 @@ class _Pipeline:
         """Blocks that every digest has seen."""
         return min(self.turn.values())
 
+    def place(self, number: int) -> tuple[int, int]:
+        """Where block ``number`` begins and ends. Blocks keep their places whatever offset is gone on from."""
+        return max(self.begin, number * BLOCK), min((number + 1) * BLOCK, self.source.size)
+
     def over(self) -> bool:
         """Whether no step is left to take."""
-        if self.stopped or self.finished == self.count:
+        if self.stopped or self.finished >= self.count:
             return True
         return self.failed is not None and self.reading == 0
 
     def _next(self) -> tuple[str, _Block] | None:
-        """The next step: an algorithm and a block, or "" and a block to read. The lock is held."""
+        """The next step: a group and a block, or "" and a block to read. The lock is held."""
         if self.failed is None:
             for name in sorted(self.turn, key=lambda n: self.turn[n]):
                 block = self.blocks.get(self.turn[name])
@@ -137,8 +183,8 @@ class _Pipeline:
             self.next_read += 1
             self.reading += 1
             view = self.free.pop() if self.free else memoryview(bytearray(BLOCK))
-            size = min(BLOCK, self.source.size - number * BLOCK)
-            return "", _Block(number, view[:size] if size < BLOCK else view, [], set(self.sums))
+            start, end = self.place(number)
+            return "", _Block(number, view[: end - start] if end - start < BLOCK else view, [], set(self.sums))
         return None
 
     def work(self) -> None:
@@ -171,7 +217,7 @@ class _Pipeline:
                 self._done(name, block, problem)
 
     def _read(self, block: _Block) -> None:
-        start = block.number * BLOCK
+        start, _ = self.place(block.number)
         try:
             self.source.read_into(start, block.data)
         except EvidenceError:
@@ -196,6 +242,21 @@ class _Pipeline:
             elif self.failed is None or block.number < self.failed[0]:
                 self.failed = (block.number, problem)
         self.lock.notify_all()
+
+    def settle(self, partial: Partial) -> None:
+        """After the workers have ended: bring every sum to where the furthest one stands, and ``partial`` with them."""
+        seen = {name: int.from_bytes(state[:8], "little") for name, state in partial.states.items()}
+        partial.offset = max(seen.values())
+        for name, at in seen.items():
+            while at < partial.offset:
+                block = self.blocks.get(at // BLOCK)
+                if block is None:  # a KeyboardInterrupt between the update and its outcome
+                    start, end = self.place(at // BLOCK)
+                    block = _Block(at // BLOCK, memoryview(bytearray(end - start)), [], set())
+                    self._read(block)
+                sum_update((name,), (partial.states[name],), block.data)
+                at += len(block.data)
+        self.problems = [p for p in self.problems if p[0] < partial.offset]
 
 
 def _inline(pipe: _Pipeline, budget: Budget, progress: Callable[[int, int], None] | None) -> None:
@@ -245,36 +306,56 @@ def digest(
     window: int = WINDOW,
     progress: Callable[[int, int], None] | None = None,
     on_bad: Literal["raise", "fill"] = "raise",
+    partial: Partial | None = None,
 ) -> Digests:
     """The digests of all of ``source``; the same for any number of threads.
 
-    algorithms  names in ALGORITHMS
+    algorithms  names in ALGORITHMS; MD5, SHA-1 and SHA-256 go in one pass
     threads     1 works on the caller's thread; more are taken from ``executor`` (threads, not
                 processes), or from a pool that lives for this call
     window      blocks of 1 MiB in memory at once
     progress    called as (bytes done, bytes in all) on the caller's thread
     on_bad      "raise": the first unreadable range raises its EvidenceError; "fill": unreadable
                 grains of 4 KiB are hashed as zero, reported to ``budget`` and listed in ``bad``
+    partial     sums to go on with from their offset; however the call ends (cancelled, unreadable,
+                done), they stand where the work stopped and can be saved
 
-    Raises UsageError for an unknown algorithm, Cancelled and LimitExceeded from ``budget.check()``.
+    Raises UsageError for an unknown algorithm and for a partial of others or of another size, Cancelled
+    and LimitExceeded from ``budget.check()``.
     """
-    unknown = [name for name in algorithms if name not in ALGORITHMS]
-    if unknown or not algorithms:
-        raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {', '.join(ALGORITHMS)}")
+    names = checked(algorithms)
     if threads < 1 or window < 1 or on_bad not in ("raise", "fill"):
         raise UsageError(f"threads={threads}, window={window}, on_bad={on_bad!r}")
-    pipe = _Pipeline(source, {name: ALGORITHMS[name]() for name in algorithms}, window, on_bad == "fill")
+    if partial is not None:
+        _fits(partial, names, source.size)
+    sums = _groups(partial, names, threads)
+    pipe = _Pipeline(source, sums, window, on_bad == "fill", partial.offset if partial is not None else 0)
     budget.check()
-    if threads == 1 and executor is None:
-        _inline(pipe, budget, progress)
-    elif executor is not None:
-        _threaded(pipe, executor, threads, budget, progress)
-    else:
-        with ThreadPoolExecutor(threads, "digest") as pool:
-            _threaded(pipe, pool, threads, budget, progress)
+    try:
+        if threads == 1 and executor is None:
+            _inline(pipe, budget, progress)
+        elif executor is not None:
+            _threaded(pipe, executor, threads, budget, progress)
+        else:
+            with ThreadPoolExecutor(threads, "digest") as pool:
+                _threaded(pipe, pool, threads, budget, progress)
+    finally:
+        if partial is not None:
+            pipe.settle(partial)
+            partial.bad = list(merge([*partial.bad, *_bad(pipe, budget)]))
     if pipe.failed is not None:
         raise pipe.failed[1]
-    return Digests({name: made.hexdigest() for name, made in pipe.sums.items()}, source.size, _bad(pipe, budget))
+    values = {name: value for made in sums.values() for name, value in made.values().items()}
+    return Digests({name: values[name] for name in names}, source.size, _bad(pipe, budget) if partial is None else tuple(partial.bad))
+
+
+def _fits(partial: Partial, names: tuple[str, ...], size: int) -> None:
+    """Whether these sums can go on over a source of this size."""
+    if set(partial.algorithms) != set(names):
+        raise UsageError(f"the saved digests are {', '.join(partial.algorithms)}, not {', '.join(names)}")
+    if partial.size not in (None, size) or partial.offset > size:
+        raise UsageError(f"the saved digests are of {partial.size or partial.offset} bytes, the source has {size}")
+    partial.size = size
 
 
 def _bad(pipe: _Pipeline, budget: Budget) -> tuple[Span, ...]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import blake3
 import pytest
 
 from forensiclib.core.errors import Cancelled, Corrupt, LimitExceeded, UsageError
 from forensiclib.core.limits import Budget, Limits
-from forensiclib.core.source import ByteSource, MemorySource, WritableBuffer, clip
+from forensiclib.core.source import ByteSource, FileSource, MemorySource, WritableBuffer, clip
 from forensiclib.core.span import Span
 from forensiclib.hashing.digest import ALGORITHMS, BLOCK, GRAIN, digest
 
@@ -38,8 +42,8 @@ class Damaged(ByteSource):
 
 
 def truth(data: bytes) -> dict[str, str]:
-    out = {name: hashlib.new(name.replace("-", "_"), data).hexdigest() for name in ALGORITHMS if name != "crc32"}
-    return {**out, "crc32": f"{zlib.crc32(data):08x}"}
+    out = {name: hashlib.new(name.replace("-", "_"), data).hexdigest() for name in ALGORITHMS if name not in ("blake3", "crc32")}
+    return {**out, "blake3": blake3.blake3(data).hexdigest(), "crc32": f"{zlib.crc32(data):08x}"}
 
 
 @pytest.mark.parametrize("size", [0, 1, GRAIN, BLOCK - 1, BLOCK, BLOCK + 1, len(CONTENT)])
@@ -175,3 +179,19 @@ def test_an_error_of_the_progress_function_leaves_no_thread() -> None:
 def test_the_callers_mistakes(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         digest(MemorySource(b"abc"), budget=Budget(), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_other_programs_agree(tmp_path: Path, threads: int) -> None:
+    path = tmp_path / "media.raw"
+    path.write_bytes(CONTENT)
+    got = digest(FileSource(path), ("md5", "sha1", "sha256", "sha512", "blake2b"), budget=Budget(), threads=threads)
+    programs = {"md5": "md5sum", "sha1": "sha1sum", "sha256": "sha256sum", "sha512": "sha512sum", "blake2b": "b2sum"}
+    missing = [p for p in (*programs.values(), "hashdeep") if shutil.which(p) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: coreutils, hashdeep)")
+    for name, program in programs.items():
+        said = subprocess.run([program, path], check=True, capture_output=True, text=True).stdout
+        assert said.split()[0] == got[name]
+    said = subprocess.run(["hashdeep", "-c", "md5,sha1,sha256", path], check=True, capture_output=True, text=True).stdout
+    assert said.splitlines()[-1].split(",")[:4] == [str(len(CONTENT)), got["md5"], got["sha1"], got["sha256"]]
