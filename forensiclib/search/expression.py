@@ -24,6 +24,8 @@ __all__ = ["LONGEST", "Translated", "Unwritable", "translate"]
 LONGEST = 96 << 10
 """Bytes of the longest match that an expression may have."""
 _ONE, _NESTED = 1000, 100
+_TURNS = 12
+"""Turns of a repeat that the relaxed form counts."""
 _WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
 _CATEGORIES: dict[str, Ranges] = {
     "CATEGORY_DIGIT": ((0x30, 0x39),),
@@ -176,7 +178,8 @@ class _Translator:
             high = max(int(low), _ONE if not depth and not _unbounded(items) else _NESTED)
         tail = {"MAX_REPEAT": b"", "MIN_REPEAT": b"?", "POSSESSIVE_REPEAT": b"+"}[kind]
         strict = b"(?:%s){%d,%d}%s" % (inner.strict, low, high, tail)
-        bounds = b"{%d,}" % low if unbounded else b"{%d,%d}" % (low, high)
+        # A long repeat costs an automaton a state for each turn; without its end the form matches more, never less.
+        bounds = b"{%d,}" % min(low, _TURNS) if high > _TURNS else b"{%d,%d}" % (low, high)
         relaxed = b"(?:%s)%s" % (inner.relaxed, bounds) if inner.relaxed else b""
         return Translated(strict, relaxed, inner.low * int(low), inner.high * int(high), inner.ahead)
 

@@ -7,17 +7,20 @@ looks at those places alone. So the hits are the same with it and without, only 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from forensiclib.core.declare import Checked
 from forensiclib.search.expression import Translated, Unwritable, translate
 
-__all__ = ["Engine", "Expressions", "compile_expressions"]
+__all__ = ["Engine", "Expressions", "Judge", "compile_expressions"]
 
 Engine = Literal["auto", "hyperscan", "python"]
+Judge = Callable[[int, int, bytes, int, int], tuple[int, Checked] | None]
+"""(term, encoding, data, start, end) -> bytes that belong to the hit, and what is to be said of it; None refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,11 @@ class Expressions:
     engine: Engine
     unwritten: tuple[tuple[int, tuple[str, ...]], ...]
 
-    def hits(self, data: memoryview, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """(offset, length, term, encoding), ascending, of matches that begin in [start, stop) of ``data``: leftmost, not
-        overlapping those of the same form that begin in ``data`` before them."""
-        found = []
+    def hits(self, data: memoryview, start: int, stop: int, judge: Judge) -> list[tuple[int, int, int, int, Checked]]:
+        """(offset, length, term, encoding, what the judge said) of matches that begin in [start, stop) of ``data``: leftmost,
+        and not overlapping those of the same form that begin in ``data`` before them. A match that the judge refuses
+        hides nothing: the search goes on at its second byte."""
+        found: list[tuple[int, int, int, int, Checked]] = []
         raw = bytes(data)
         for number, regions in self._regions(raw):
             form = self.forms[number]
@@ -49,13 +53,18 @@ class Expressions:
                 at = max(at, low)
                 limit = min(len(raw), high + form.translated.ahead + 1)
                 while at < min(high, stop) and (match := expression.search(raw, at, limit)) is not None:
-                    if match.start() >= stop:
+                    first = match.start()
+                    if first >= stop:
                         break
-                    if match.start() >= start:
-                        found.append((match.start(), match.end() - match.start(), form.term, form.encoding))
-                    at = match.end()
-        found.sort(key=lambda hit: (hit[0], hit[2], hit[3]))
-        return iter(found)
+                    said = judge(form.term, form.encoding, raw, first, match.end())
+                    if said is None:
+                        at = first + 1
+                        continue
+                    length, checked = said
+                    if first >= start:
+                        found.append((first, length, form.term, form.encoding, checked))
+                    at = first + length
+        return found
 
     def _regions(self, raw: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
         """(form, ascending ranges in which all its matches lie)."""
