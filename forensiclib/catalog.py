@@ -17,13 +17,14 @@ from forensiclib.core.declare import (
     FileSystemFormat,
     ImageFormat,
     StoreFormat,
+    TextPattern,
     VolumeSystem,
 )  # fmt: skip
 from forensiclib.core.errors import UsageError
 
 __all__ = ["Catalog", "load"]
 
-FLOORS = ("images", "volumes", "crypto", "filesystems", "stores", "artifacts", "carving")
+FLOORS = ("images", "volumes", "crypto", "filesystems", "stores", "artifacts", "carving", "search")
 ENTRY_POINTS = "forensiclib.rooms"
 
 
@@ -63,6 +64,11 @@ class Catalog:
     def carvers(self) -> tuple[Carver, ...]:
         """File types."""
         return tuple(d for d in self.declarations if isinstance(d, Carver))
+
+    @property
+    def patterns(self) -> tuple[TextPattern, ...]:
+        """Kinds of text."""
+        return tuple(d for d in self.declarations if isinstance(d, TextPattern))
 
     def extractors(self, *patterns: str) -> tuple[Extractor, ...]:
         """Extractors whose name matches any of the patterns ("windows.*"); all without a pattern.

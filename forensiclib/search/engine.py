@@ -166,9 +166,7 @@ def settled(hits: Iterable[Hit]) -> Iterator[Hit]:
             swapped = {hit.encoding, old.encoding} == _PAIR and hit.offset != old.offset
             if swapped and hit.offset == old.offset + 1 and hit.offset % 2 == 0 and old in waiting:
                 waiting.remove(old)
-            elif swapped and (hit.offset - old.offset) % 2:
-                continue
-            elif hit.kind != "word" or hit.offset == old.offset:
+            elif (swapped and (hit.offset - old.offset) % 2) or hit.kind != "word" or hit.offset == old.offset:
                 continue
         last[key] = hit
         waiting.append(hit)

@@ -35,7 +35,7 @@ _CATEGORIES: dict[str, Ranges] = {
 _LINE_END: Ranges = ((0x0A, 0x0A), (0x0D, 0x0D))
 
 
-class Unwritable(Exception):  # noqa: N818  # an answer, not a fault
+class Unwritable(Exception):  # an answer, not a fault
     """The encoding lacks characters of the expression."""
 
 

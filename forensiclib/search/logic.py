@@ -102,4 +102,3 @@ def parse(text: str) -> Condition:
     if parser.next():
         raise UsageError(f"{text!r}: an operator is missing before {parser.tokens[parser.at][1] or parser.next()!r}")
     return Condition(tuple(parser.terms), tuple(parser.program))
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -82,6 +82,10 @@ class Query:
     encodings: tuple[str, ...] = STANDARD
     context: int = 40
     engine: Engine = "auto"
+
+    def with_options(self, *, ignore_case: bool, whole_word: bool) -> Query:
+        """The same terms, compared so."""
+        return replace(self, ignore_case=ignore_case, whole_word=whole_word)
 
     @property
     def terms(self) -> tuple[Term, ...]:
