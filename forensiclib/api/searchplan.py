@@ -294,15 +294,10 @@ def names_of(volume: OpenVolume, table: Batch, query: Query, run: Run) -> Iterat
         end = starts[line + 1] if line + 1 < len(starts) else len(text)
         if line >= 0 and hit.offset + hit.length < end:
             before, after = text[starts[line] : hit.offset], text[hit.offset + hit.length : end - 1]
+            shown = after.decode("utf-8", "replace")[: query.context]
+            offset = hit.offset - starts[line]
             found.setdefault(line, []).append(
-                replace(
-                    hit,
-                    offset=hit.offset - starts[line],
-                    spans=(),
-                    encoding="",
-                    before=_tail(before, query.context),
-                    after=after.decode("utf-8", "replace")[: query.context],
-                )  # fmt: skip
+                replace(hit, offset=offset, spans=(), encoding="", before=_tail(before, query.context), after=shown)
             )
     for line in sorted(found):
         yield from ((lines[line][1], hit) for hit in found[line])

@@ -26,9 +26,7 @@ def command(
     patterns: Annotated[Names, typer.Option("--patterns", metavar="NAMES", help="Kinds of text, with commas, or all.")] = None,
     yara: Annotated[Names, typer.Option("--yara", metavar="FILE", help="YARA rules; may be repeated.")] = None,
     encodings: Annotated[str, typer.Option("--encodings", metavar="NAMES", help="With commas; 'unicode' is UTF-8 and UTF-16.")] = "",
-    form: Annotated[
-        str, typer.Option("--form", metavar="NAME", help="canonical, compatibility (ligatures, widths) or none.")
-    ] = "canonical",
+    form: Annotated[str, typer.Option("--form", metavar="NAME", help="canonical, compatibility (ligatures) or none.")] = "canonical",
     where: Annotated[str, typer.Option("--where", metavar="PLACES", help="With commas, of these and raw.")] = ",".join(DEFAULT),
     to: Annotated[str, typer.Option("--to", metavar="FILE|DIR", help="New .jsonl, .csv or .parquet file, or a folder.")] = "",
     histogram: Annotated[bool, typer.Option("--histogram", help="How often each value was found, instead of the hits.")] = False,

@@ -100,7 +100,7 @@ def compile_words(terms: Sequence[str], encodings: Sequence[str], equality: Equa
         if not text or len(text) > LONGEST:
             raise UsageError(f"a term of {len(term)} characters; 1 to {LONGEST} can be searched for")
         folded.append(text)
-        missing = []
+        missing: list[str] = []
         for encoding, pattern, mask, length in _patterns(text, names, equality, missing):
             owners = patterns.setdefault((pattern, mask), [])
             if not any(o.term == number and o.length and o.length == length for o in owners):

@@ -127,7 +127,10 @@ PATTERNS = (
         title="URL (http, https, ftp, file and others with ://)",
         refs=("RFC 3986 appendix B",),
         gaps=("more than 1,000 characters", "characters beyond ASCII that are not percent-encoded end it"),
-        expression=r"(?<![A-Za-z])(?:https?|ftps?|sftp|file|ssh|git|ws|wss|rtsp|rtmp|magnet|smb|ldaps?|s3|ipfs)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%|{}^-]{3,1000}",
+        expression=(
+            r"(?<![A-Za-z])(?:https?|ftps?|sftp|file|ssh|git|ws|wss|rtsp|rtmp|magnet|smb|ldaps?|s3"
+            r"|ipfs)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%|{}^-]{3,1000}"
+        ),
         check=check_url,
         ignore_case=True,
     ),
@@ -152,7 +155,10 @@ PATTERNS = (
         title="IPv6 address",
         refs=("RFC 4291 2.2", "RFC 5952"),
         gaps=("zone identifiers", "addresses shorter than six characters"),
-        expression=r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?<=:)[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?<!\.))(?![0-9A-Za-z:])",
+        expression=(
+            r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?<=:)[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?<!\.))"
+            r"(?![0-9A-Za-z:])"
+        ),
         check=check_ipv6,
     ),
     TextPattern(
@@ -182,7 +188,10 @@ PATTERNS = (
         title="Digest in hexadecimal (by its length)",
         refs=("RFC 1321", "FIPS 180-4"),
         gaps=("any random number of that length looks the same",),
-        expression=r"(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-F]{32})(?![0-9A-Za-z])",
+        expression=(
+            r"(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}"
+            r"|[0-9A-F]{32})(?![0-9A-Za-z])"
+        ),
         check=check_hash,
     ),
 )

@@ -23,7 +23,7 @@ def check_decimal(text: str) -> Checked | None:
 
 def check_dms(text: str) -> Checked | None:
     """Degrees, minutes and seconds with the letters of the hemispheres."""
-    found = re.findall(r"([0-9]{1,3})[°º] ?([0-9]{1,2})['′’] ?([0-9]{1,2}(?:\.[0-9]+)?)(?:[\"″”]|'') ?([NSEW])", text)
+    found = re.findall(r"([0-9]{1,3})[°º] ?([0-9]{1,2})['\u2032\u2019] ?([0-9]{1,2}(?:\.[0-9]+)?)(?:[\"\u2033\u201d]|'') ?([NSEW])", text)
     values = []
     for degrees, minutes, seconds, letter in found:
         if int(minutes) > 59 or float(seconds) >= 60:
@@ -65,8 +65,8 @@ PATTERNS = (
         refs=("ISO 6709:2022 annex D",),
         gaps=("letters before the numbers; degrees and minutes alone",),
         expression=(
-            r"(?<![0-9])[0-9]{1,2}[°º] ?[0-9]{1,2}['′’] ?[0-9]{1,2}(?:\.[0-9]{1,8})?(?:[\"″”]|'') ?[NS][ ,;/]{0,3}"
-            r"[0-9]{1,3}[°º] ?[0-9]{1,2}['′’] ?[0-9]{1,2}(?:\.[0-9]{1,8})?(?:[\"″”]|'') ?[EW](?![A-Za-z])"
+            r"(?<![0-9])[0-9]{1,2}[°º] ?[0-9]{1,2}['\u2032\u2019] ?[0-9]{1,2}(?:\.[0-9]{1,8})?(?:[\"\u2033\u201d]|'') ?[NS][ ,;/]{0,3}"
+            r"[0-9]{1,3}[°º] ?[0-9]{1,2}['\u2032\u2019] ?[0-9]{1,2}(?:\.[0-9]{1,8})?(?:[\"\u2033\u201d]|'') ?[EW](?![A-Za-z])"
         ),
         check=check_dms,
     ),
