@@ -56,7 +56,10 @@ class Expressions:
                     first = match.start()
                     if first >= stop:
                         break
-                    said = judge(form.term, form.encoding, raw, first, match.end())
+                    if match.end() > high and limit < len(raw):
+                        # No match ends there: the end of what it was shown passed for the end of the data.
+                        match = expression.match(raw, first)
+                    said = judge(form.term, form.encoding, raw, first, match.end()) if match is not None else None
                     if said is None:
                         at = first + 1
                         continue

@@ -129,7 +129,9 @@ def test_conditions(ntfs, other, text, want):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_unicode_without_byte_order_marks(ntfs, other, name):
     for image in images(ntfs, other):
-        found = {(f.item.path, f.hit.encoding) for f in hits(image, Query(words=(SCRIPTS[name],), encodings=("utf-8", "utf-16-le", "utf-16-be")))}
+        found = {
+            (f.item.path, f.hit.encoding) for f in hits(image, Query(words=(SCRIPTS[name],), encodings=("utf-8", "utf-16-le", "utf-16-be")))
+        }
         assert found == {("docs/utf8.txt", "utf-8"), ("docs/utf16le.txt", "utf-16-le"), ("docs/utf16be.txt", "utf-16-be")}
 
 
@@ -138,7 +140,10 @@ def test_normal_forms_and_ligatures(ntfs):
         assert [f.hit.value for f in hits(ntfs, Query(words=(term,)))] == [NFC, NFD]
         assert [f.hit.value for f in hits(ntfs, Query(words=(term,), form="none"))] == [term]
     assert hits(ntfs, Query(words=("office",))) == []
-    assert [f.hit.value for f in hits(ntfs, Query(words=("office", "full"), form="compatibility", ignore_case=True))] == ["of\ufb01ce", "\uff26\uff55\uff4c\uff4c"]
+    assert [f.hit.value for f in hits(ntfs, Query(words=("office", "full"), form="compatibility", ignore_case=True))] == [
+        "of\ufb01ce",
+        "\uff26\uff55\uff4c\uff4c",
+    ]
 
 
 def test_patterns_of_people(ntfs, other):
@@ -187,7 +192,9 @@ def test_free_space_and_metadata_of_others(other):
 
 def test_the_raw_media_agrees_with_grep(ntfs):
     found = hits(ntfs, Query(words=("wolf",), ignore_case=True, encodings=("utf-8",), form="none"), where=("raw",))
-    out = subprocess.run(["grep", "-obUaPi", "wolf", str(ntfs)], capture_output=True, text=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+    out = subprocess.run(
+        ["grep", "-obUaPi", "wolf", str(ntfs)], capture_output=True, text=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}
+    )
     assert [f.hit.offset for f in found] == [int(line.partition(":")[0]) for line in out.stdout.splitlines()]
 
 
@@ -205,7 +212,9 @@ def fragmented(tmp_path_factory):
     for cluster in range(1, 19):
         text[cluster * 2048 - 5 : cluster * 2048 + 6] = b"needle%05d" % cluster
     (folder / "long.bin").write_bytes(text)
-    subprocess.run([mcopy, "-i", image, folder / "long.bin", "::/LONG.BIN"], check=True, env={"MTOOLS_SKIP_CHECK": "1", "PATH": os.environ["PATH"]})
+    subprocess.run(
+        [mcopy, "-i", image, folder / "long.bin", "::/LONG.BIN"], check=True, env={"MTOOLS_SKIP_CHECK": "1", "PATH": os.environ["PATH"]}
+    )
     return image
 
 
@@ -240,7 +249,13 @@ def test_what_is_capped_or_cannot_be_written_is_said(ntfs):
     said = {f.found for f in run.findings}
     assert "1 hits of 'wolf' were counted, not kept" in said
     assert "'東京' cannot be written in cp1252: not looked for there" in said
-    assert {line.what for line in run.ledger} >= {"search: files", "search: slack", "search: unallocated", "search: metadata", "search: gaps"}
+    assert {line.what for line in run.ledger} >= {
+        "search: files",
+        "search: slack",
+        "search: unallocated",
+        "search: metadata",
+        "search: gaps",
+    }
     with pytest.raises(UsageError, match="no place attic"):
         hits(ntfs, Query(words=("a",)), where=("attic",))
 
@@ -260,7 +275,11 @@ def rot13(source, start, stop, budget):
         import codecs
 
         text = source.read_at(start + at + 6, 40)
-        yield Decoded(("rot13",), start + at, MemorySource(codecs.encode(text.decode("latin-1"), "rot13").encode("latin-1"), source.trace(start + at + 6, 40)))
+        yield Decoded(
+            ("rot13",),
+            start + at,
+            MemorySource(codecs.encode(text.decode("latin-1"), "rot13").encode("latin-1"), source.trace(start + at + 6, 40)),
+        )
 
 
 def test_decoded_regions_are_searched_and_say_how(tmp_path):

@@ -155,10 +155,7 @@ PATTERNS = (
         title="IPv6 address",
         refs=("RFC 4291 2.2", "RFC 5952"),
         gaps=("zone identifiers", "addresses shorter than six characters"),
-        expression=(
-            r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?<=:)[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?<!\.))"
-            r"(?![0-9A-Za-z:])"
-        ),
+        expression=r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z:]|\.[0-9])",
         check=check_ipv6,
     ),
     TextPattern(
