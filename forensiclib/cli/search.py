@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from forensiclib.api import open_image
+from forensiclib.api.hitfiles import HitFiles
 from forensiclib.api.searching import DEFAULT, search
-from forensiclib.cli._searching import Output, query_of
+from forensiclib.cli._hits import show, summary
+from forensiclib.cli._query import listed, query_of
 from forensiclib.cli._shared import EngineOpt, JobsOpt, JsonOpt, OneEvidence, PasswordOpt, StrictOpt, engine_named, running
 
 NAME = "search"
@@ -42,7 +44,9 @@ def command(
     with running(jobs, password, strict) as run:
         query, wanted = query_of(run, terms or [], words or [], condition, regex, patterns or [], yara or [], encodings, form)
         query = query.with_options(ignore_case=ignore_case, whole_word=whole_word)
-        with open_image(evidence, run=run) as image, Output(to, histogram, json) as out:
-            places = [p.strip() for p in where.split(",") if p.strip()]
-            for found in search(run, image, query, where=places, condition=wanted, engine=chosen, maximum=maximum):
+        with open_image(evidence, run=run) as image, HitFiles(to, histogram) as out:
+            for found in search(run, image, query, where=listed(where), condition=wanted, engine=chosen, maximum=maximum):
                 out.add(found)
+                if not (out.written or histogram):
+                    show(found, json)
+        summary(out, json)
