@@ -45,6 +45,8 @@ class Expressions:
         hides nothing: the search goes on at its second byte."""
         found: list[tuple[int, int, int, int, Checked]] = []
         raw = bytes(data)
+        if raw.count(0) == len(raw) and not _in_zeros(self.forms, self.reach):
+            return found  # most of a new disk
         for number, regions in self._regions(raw):
             form = self.forms[number]
             expression = _compiled(form.translated.strict)
@@ -103,6 +105,13 @@ class Expressions:
 @lru_cache(maxsize=1024)
 def _compiled(expression: bytes) -> re.Pattern[bytes]:
     return re.compile(expression)
+
+
+@lru_cache(maxsize=8)
+def _in_zeros(forms: tuple[_Form, ...], reach: int) -> bool:
+    """Whether any of them matches where nothing but zeros stands."""
+    zeros = bytes(4 * reach + 64)
+    return any(_compiled(form.translated.strict).search(zeros) for form in forms)
 
 
 @lru_cache(maxsize=8)
