@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from forensiclib.api.match import listed
 from forensiclib.api.opening import Engine, OpenVolume
@@ -161,9 +162,11 @@ class SearchUnit:
                 if batch:
                     yield cls(place, tuple(batch), query, decoder=decoder, depth=depth)
                 batch, total = [], 0
+                ranges = item.ranges if isinstance(item, _Space) else None
+                at = [0, *accumulate(length for _, length in ranges or ())]
                 for start in range(0, item.size, UNIT):
                     stop = min(start + UNIT, item.size)
-                    part = _window(item, start, stop) if isinstance(item, _Space) and item.ranges is not None else item
+                    part = _window(item, at, start, stop) if isinstance(item, _Space) and item.ranges is not None else item
                     yield cls(place, (part,), query, start, stop, decoder, depth)
                 continue
             batch.append(item)
@@ -175,20 +178,15 @@ class SearchUnit:
             yield cls(place, tuple(batch), query, decoder=decoder, depth=depth)
 
 
-def _window(item: _Space, start: int, stop: int) -> _Space:
-    """The space with the ranges alone that a unit may look at, holes (start -1) before and behind them."""
+def _window(item: _Space, at: Sequence[int], start: int, stop: int) -> _Space:
+    """The space with the ranges alone that a unit may look at, holes (start -1) before and behind them. ``at``: where each range
+    begins in the stream, and its end."""
     assert item.ranges is not None
     low, high = max(0, start - _AROUND), stop + _AROUND
-    kept: list[Range] = []
-    before = at = 0
-    for begin, length in item.ranges:
-        if at + length <= low:
-            before = at + length
-        elif at < high:
-            kept.append((begin, length))
-        at += length
-    behind = at - before - sum(length for _, length in kept)
-    return replace(item, ranges=tuple(r for r in ((-1, before), *kept, (-1, behind)) if r[1]))
+    first = max(0, bisect_right(at, low) - 1)
+    last = min(bisect_right(at, high), len(item.ranges))
+    holes = (-1, at[first]), (-1, at[-1] - at[last])
+    return replace(item, ranges=tuple(r for r in (holes[0], *item.ranges[first:last], holes[1]) if r[1]))
 
 
 def _open(unit: SearchUnit, item: Item) -> ByteSource | None:

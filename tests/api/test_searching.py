@@ -320,3 +320,25 @@ def test_damage_is_a_finding_and_the_rest_is_searched(ntfs, tmp_path):
     copy.write_bytes(data[: len(data) - (3 << 20)])
     found = hits(copy, Query(words=("wolf",)))
     assert [f.hit.value for f in found] == ["wolf"]
+
+
+def test_a_unit_of_a_space_sees_the_ranges_around_it(monkeypatch):
+    """Whatever the cut, the stream of a space has the same bytes at the same offsets."""
+    from forensiclib.api import searchplan
+    from forensiclib.core.source import ExtentSource, MemorySource
+
+    rng = random.Random(8)
+    base = MemorySource(rng.randbytes(200_000))
+    ranges = tuple((start, rng.randrange(1, 900)) for start in range(0, 199_000, 1000))
+    whole = ExtentSource(base, ranges)
+    item = searchplan._Space("1", "unallocated", size=whole.size, first=0, ranges=ranges)
+    monkeypatch.setattr(searchplan, "UNIT", 7000)
+    monkeypatch.setattr(searchplan, "_AROUND", 500)
+    units = list(searchplan.SearchUnit.cut(None, [item], Query(words=("x",)), None, 0))
+    assert [u.start for u in units] == list(range(0, whole.size, 7000))
+    for unit in units:
+        part = ExtentSource(base, [(None if s < 0 else s, n) for s, n in unit.items[0].ranges])
+        low, high = max(0, unit.start - 500), min(unit.stop + 500, whole.size)
+        assert part.size == whole.size and len(unit.items[0].ranges) < 40
+        assert part.read_at(low, high - low) == whole.read_at(low, high - low)
+        assert part.trace(low, high - low) == whole.trace(low, high - low)
