@@ -18,6 +18,7 @@ from forensiclib.core.declare import (
     FileSystemFormat,
     ImageFormat,
     StoreFormat,
+    TextPattern,
     VolumeLayer,
     VolumeSystem,
 )  # fmt: skip
@@ -25,7 +26,7 @@ from forensiclib.core.errors import UsageError
 
 __all__ = ["Catalog", "load"]
 
-FLOORS = ("images", "volumes", "crypto", "filesystems", "stores", "artifacts", "carving")
+FLOORS = ("images", "volumes", "crypto", "filesystems", "stores", "artifacts", "carving", "search")
 ENTRY_POINTS = "forensiclib.rooms"
 
 
@@ -76,6 +77,11 @@ class Catalog:
     def carvers(self) -> tuple[Carver, ...]:
         """File types."""
         return tuple(d for d in self.declarations if isinstance(d, Carver))
+
+    @property
+    def patterns(self) -> tuple[TextPattern, ...]:
+        """Kinds of text."""
+        return tuple(d for d in self.declarations if isinstance(d, TextPattern))
 
     def extractors(self, *patterns: str) -> tuple[Extractor, ...]:
         """Extractors whose name matches any of the patterns ("windows.*"); all without a pattern.

@@ -12,9 +12,9 @@ from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
 
 __all__ = [
-    "Binary", "Carver", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
-    "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
-    "StoreFormat", "Text", "Time", "VolumeLayer", "VolumeSystem",
+    "Binary", "Carver", "Checked", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType",
+    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path",
+    "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -291,3 +291,35 @@ class Carver(Declaration):
     signatures: tuple[Signature, ...]
     measure: Callable[[ByteSource, Budget], Find | None]
     maximum: int = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a text pattern's ``check`` says of a text that it accepts.
+
+    normal      the value in one spelling, so that equal values compare equal
+    confidence  0 to 1: 1.0 a checksum of some strength holds, 0.5 the form is right and others share it
+    valid       False when the form is unmistakable and its checksum does not hold
+    group       the coarser value that a histogram also counts ("example.org" of an address there), or ""
+    taken       characters of the text that belong to it, where the rest does not (the full stop behind a URL)
+    """
+
+    normal: str
+    confidence: float = 0.5
+    valid: bool = True
+    group: str = ""
+    taken: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPattern(Declaration):
+    """A kind of text that is worth finding by its form: an address, a number with a check digit.
+
+    expression   regular expression; the syntax is that of search/expression.py
+    check(text)  judges what matched; None when it is not one
+    ignore_case  the expression does not tell upper from lower case
+    """
+
+    expression: str
+    check: Callable[[str], Checked | None]
+    ignore_case: bool = False

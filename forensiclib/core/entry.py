@@ -272,6 +272,10 @@ class FileSystem(ABC):
                 if tail is not None:
                     yield entry, tail
 
+    def slack_of(self, stream: Stream) -> ByteSource | None:
+        """The bytes behind the end of one content in its last cluster; None when there are none."""
+        return self._slack_of(stream)
+
     def _slack_of(self, stream: Stream) -> ByteSource | None:
         return None
 

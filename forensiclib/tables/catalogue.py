@@ -15,6 +15,7 @@ from forensiclib.core.declare import (
     ImageFormat,
     Keys,
     StoreFormat,
+    TextPattern,
     VolumeSystem,
 )  # fmt: skip
 
@@ -27,6 +28,7 @@ SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (StoreFormat, "Stores", "Databases that many artifacts share."),
     (Extractor, "Artifacts", "What `extract` and `examine` turn into records; every record says its state and its bytes."),
     (Carver, "Carvers", "Files found by their own structure, without a file system."),
+    (TextPattern, "Patterns", "Kinds of text that `search --patterns` finds by their form and judges by their own rules."),
 )
 
 

@@ -209,7 +209,7 @@ def test_closed_standard_streams_do_no_harm(example, tmp_path):
 def test_help_of_every_command_reads_well(cli):
     top = cli("--help")
     assert top.returncode == 0 and "130 cancelled" in top.stdout
-    for name in ("info", "verify", "ls", "cat", "recover", "extract", "carve", "hash", "examine", "catalog"):
+    for name in ("info", "verify", "ls", "cat", "recover", "extract", "carve", "hash", "search", "examine", "catalog"):
         assert f"  {name} " in top.stdout
         text = cli(name, "--help").stdout
         assert text.startswith(f"Usage: forensiclib {name} ") and "Traceback" not in text

@@ -1,0 +1,1 @@
+"""Searching bytes for words, expressions, patterns and rules."""
