@@ -166,6 +166,11 @@ def search(
 def _volumes(run: Run, image: OpenImage, where: Sequence[str], engine: Engine) -> Iterator[tuple[Sequence[Item], Batch | None, OpenVolume]]:
     """(what to search, the listing, the volume), volume by volume; the raw media last."""
     for volume in image.volumes():
+        if volume.member_of:
+            continue  # its volumes are searched
+        if volume.locked:
+            run.ledger.skipped("search", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
+            continue
         table: Batch | None = None
         if volume.state != "slack" and set(where) - {"raw"}:
             try:
