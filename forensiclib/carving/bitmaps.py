@@ -50,7 +50,7 @@ def measure_pcx(data: ByteSource, budget: Budget) -> Find | None:
     width, height = right - left + 1, bottom - top + 1
     if version not in (0, 2, 3, 4, 5) or coded != 1 or bits not in (1, 2, 4, 8) or not 1 <= planes <= 4 or head[64]:
         return None
-    if width <= 0 or height <= 0 or not (width * bits + 7) // 8 <= line <= (width * bits + 7) // 8 + 16 or any(head[74:128]):
+    if width <= 0 or height <= 0 or not (width * bits + 7) // 8 <= line <= (width * bits + 7) // 8 + 16:
         return None
     window = Window(data, 1 << 16)
     end = _pcx_runs(window, 128, line * planes, height, budget)
@@ -61,7 +61,7 @@ def measure_pcx(data: ByteSource, budget: Budget) -> Find | None:
         if window.at(end, 1) != b"\x0c":
             return broken(end, reason + ", the palette is missing")
         return ending(data, end + 769, 0.9, reason + ", every run decoded, palette")
-    return Find(end, 0.85, reason + ", every run decoded")
+    return Find(end, 0.6 if any(head[74:128]) else 0.85, reason + ", every run decoded")
 
 
 def measure_dcx(data: ByteSource, budget: Budget) -> Find | None:
@@ -142,7 +142,7 @@ def measure_sgi(data: ByteSource, budget: Budget) -> Find | None:
     kinds = int.from_bytes(head[104:108], "big")
     if coded > 1 or wide not in (1, 2) or not 1 <= dimension <= 3 or not width or not height or not 1 <= channels <= 16:
         return None
-    if any(head[108:]) or kinds > 3 or least > most or most >= 1 << 8 * wide or any(head[20:24]):
+    if any(head[108:]) or kinds > 3 or least > most or most >= 1 << 8 * wide:
         return None
     reason = f"{width} x {height}, {channels} channel(s)"
     if not coded:
@@ -183,7 +183,10 @@ _SIGNATURES_TGA = tuple(
     Signature(bytes((0, 0, kind)) + bytes(13) + bytes((bits, 0)), mask=b"\xff" * 8 + bytes(5) + b"\xc0\0\xc0\xff\xc0")
     for kind, bits in ((2, 24), (2, 32), (10, 24), (10, 32), (3, 8), (11, 8), (2, 16), (10, 16))
 ) + tuple(
-    Signature(bytes((0, 1, kind, 0, 0, 0, 0, depth)) + bytes(8) + b"\x08\0", mask=b"\xff\xff\xff\xff\xff\0\xfe\xff" + bytes(5) + b"\xc0\0\xc0\xff\xc0")
+    Signature(
+        bytes((0, 1, kind, 0, 0, 0, 0, depth)) + bytes(8) + b"\x08\0",
+        mask=b"\xff\xff\xff\xff\xff\0\xfe\xff" + bytes(5) + b"\xc0\0\xc0\xff\xc0",
+    )
     for kind in (1, 9)
     for depth in (24, 32, 16, 15)
 )
@@ -193,7 +196,7 @@ CARVERS = (
         name="pcx", title="PCX picture", extension="pcx", mime="image/vnd.zbrush.pcx",
         signatures=tuple(Signature(bytes((10, v, 1, b))) for v in (0, 2, 3, 4, 5) for b in (1, 2, 4, 8)),
         measure=measure_pcx, maximum=1 << 30, refs=("ZSoft PCX File Format Technical Reference Manual (1991)",),
-        gaps=("pictures whose runs cross the end of the last line are not recognised", "headers whose filler is not zero are refused"),
+        gaps=("pictures whose runs cross the end of the last line are not recognised"),
     ),
     Carver(
         name="dcx", title="DCX picture of many pages", extension="dcx", mime="image/x-dcx", signatures=(Signature(b"\xb1\x68\xde\x3a"),),

@@ -16,7 +16,29 @@ START = 132
 UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"))
 _SHORT = frozenset(
-    (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US")
+    (
+        b"AE",
+        b"AS",
+        b"AT",
+        b"CS",
+        b"DA",
+        b"DS",
+        b"DT",
+        b"FL",
+        b"FD",
+        b"IS",
+        b"LO",
+        b"LT",
+        b"PN",
+        b"SH",
+        b"SL",
+        b"SS",
+        b"ST",
+        b"TM",
+        b"UI",
+        b"UL",
+        b"US",
+    )
 )
 _DEFLATED, _BIG, _IMPLICIT = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -99,7 +121,11 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         return None
     if syntax == _DEFLATED:
         found = inflate(data, at, budget)
-        return Find(found.end + (found.end & 1), 0.9, "data set inflated") if found.whole and found.end + (found.end & 1) <= data.size else None
+        return (
+            Find(found.end + (found.end & 1), 0.9, "data set inflated")
+            if found.whole and found.end + (found.end & 1) <= data.size
+            else None
+        )
     walk = _Walk(window, budget, syntax != _IMPLICIT, syntax == _BIG)
     try:
         end = walk.group(at, 0)

@@ -32,11 +32,14 @@ def measure_dpx(data: ByteSource, budget: Budget) -> Find | None:
         return None
     if not 0 < width < _SIDE or not 0 < height < _SIDE or bits not in (1, 8, 10, 12, 16, 32, 64):
         return None
-    least = place + width * height * bits // 8
+    samples = {50: 3, 51: 4, 52: 4, 100: 2, 101: 3, 102: 3, 103: 4}.get(head[800], 1)
+    wide = 32 if bits == 10 and samples == 3 else bits * samples
+    least = place + width * height * wide // 8
     reason = f"{width} x {height}, {elements} element(s) of {bits} bits; the header says {size} bytes"
-    if size < least or size > place + width * height * 64 * elements + (1 << 20):
-        return broken(min(least, data.size), reason)
-    return ending(data, size, 0.8, reason)
+    if size > place + width * height * 64 * elements + (1 << 20):
+        return None
+    # writers forget the pixels that they add: those decide
+    return ending(data, max(size, least), 0.8 if size >= least else 0.6, reason)
 
 
 def measure_cineon(data: ByteSource, budget: Budget) -> Find | None:
@@ -50,9 +53,11 @@ def measure_cineon(data: ByteSource, budget: Budget) -> Find | None:
     width, height = struct.unpack_from(order + "II", head, 200)
     if not 1024 <= place <= 1 << 20 or generic != 1024 or not 1 <= channels <= 8 or not 1 <= bits <= 32:
         return None
-    if not 0 < width < _SIDE or not 0 < height < _SIDE or size < place + width * height * bits // 8:
+    if not 0 < width < _SIDE or not 0 < height < _SIDE or size > 1 << 31:
         return None
-    return ending(data, size, 0.8, f"{width} x {height}, {channels} channel(s) of {bits} bits, as many bytes as stated")
+    least = place + width * height * (32 if bits == 10 and channels == 3 else bits * channels) // 8
+    reason = f"{width} x {height}, {channels} channel(s) of {bits} bits; the header says {size} bytes"
+    return ending(data, max(size, least), 0.8 if size >= least else 0.6, reason)
 
 
 def _exr_header(window: Window, at: int, budget: Budget) -> tuple[int, dict[bytes, tuple[bytes, bytes]]] | None:

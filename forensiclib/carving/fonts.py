@@ -44,7 +44,7 @@ def _directory(data: ByteSource, at: int) -> list[tuple[bytes, int, int, int]] |
     if len(raw) < 16 * count:
         return None
     tables = list(struct.iter_unpack(">4s3I", raw))
-    if any(not all(0x20 <= b < 0x7F for b in tag) or not 12 <= place for tag, _, place, _ in tables):
+    if any(not all(0x20 <= b < 0x7F for b in tag) or not place >= 12 for tag, _, place, _ in tables):
         return None
     return tables if len({tag for tag, *_ in tables}) == count else None
 

@@ -126,7 +126,7 @@ def measure_jxl(data: ByteSource, budget: Budget) -> Find | None:
     kinds = {name for name, _, _ in boxes}
     if not kinds & {b"jxlc", b"jxlp"}:
         return None
-    name, at, size = boxes[-1]
+    _name, at, size = boxes[-1]
     parts = [window.number(place + 8, 4, True) >> 31 for kind, place, _ in boxes if kind == b"jxlp"]
     if whole and (b"jxlc" in kinds or parts[-1] == 1):
         return Find(at + size, 0.9, f"{len(boxes)} boxes in a chain")
@@ -150,7 +150,7 @@ def measure_jls(data: ByteSource, budget: Budget) -> Find | None:
             break
         body = window.at(at + 4, min(size - 2, 64))
         if marker == 0xFFF7:
-            if len(body) < 9 or size != 8 + 3 * body[5] or not 2 <= body[0] <= 16 or not 1 <= body[5] or body[1:3] == b"\0\0":
+            if len(body) < 9 or size != 8 + 3 * body[5] or not 2 <= body[0] <= 16 or not body[5] >= 1 or body[1:3] == b"\0\0":
                 return None
             framed = True
         at += 2 + size
@@ -168,7 +168,7 @@ def measure_jls(data: ByteSource, budget: Budget) -> Find | None:
                 if len(piece) < 2:
                     return broken(data.size, f"{scans} scan(s), the last breaks off")
                 at += len(piece) - 1
-            if not 0xFF80 <= window.number(at, 2, True) or window.number(at, 2, True) not in (0xFFD9, 0xFFDA, 0xFFFE, 0xFFF8):
+            if not window.number(at, 2, True) >= 0xFF80 or window.number(at, 2, True) not in (0xFFD9, 0xFFDA, 0xFFFE, 0xFFF8):
                 return broken(at, f"{scans} scan(s), then no marker")
     return broken(min(at, data.size), f"{scans} scan(s), then no marker") if scans else None
 

@@ -36,7 +36,11 @@ def measure_shape(data: ByteSource, budget: Budget) -> Find | None:
                 break
             place += 4 + window.number(at + 4, 4, True)
             at += 8
-        return Find(end, 0.95, f"{(end - 100) // 8} places in a chain", _SHX.extension, _SHX.title) if at == end else broken(at, "places break off", _SHX)
+        return (
+            Find(end, 0.95, f"{(end - 100) // 8} places in a chain", _SHX.extension, _SHX.title)
+            if at == end
+            else broken(at, "places break off", _SHX)
+        )
     at, records = 100, 0
     while at + 12 <= end:
         budget.item()

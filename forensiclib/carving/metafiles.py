@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from forensiclib.carving._ends import broken, ending
+from forensiclib.carving._ends import broken
 from forensiclib.carving._read import Window
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
@@ -28,7 +28,7 @@ def measure_wmf(data: ByteSource, budget: Budget) -> Find | None:
             checksum ^= word
         if checksum != int.from_bytes(head[20:22], "little"):
             return None
-    kind, words, version, size, objects, longest, members = struct.unpack_from("<HHHIHIH", head, start)
+    kind, words, version, size, _objects, longest, members = struct.unpack_from("<HHHIHIH", head, start)
     if kind not in (1, 2) or words != 9 or version not in (0x100, 0x300) or size < 12 or longest > size or members:
         return None
     at, records = start + 18, 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 
 from forensiclib.carving._ends import broken, ending
 from forensiclib.carving._read import Window, find
@@ -82,7 +81,9 @@ def measure_3ds(data: ByteSource, budget: Budget) -> Find | None:
     return Find(end, 0.9, f"{seen} chunks to the end of the main chunk") if seen >= 2 else None
 
 
-_PLY = re.compile(rb"ply\r?\nformat (ascii|binary_little_endian|binary_big_endian) 1\.0\r?\n((?:[^\r\n\0]{0,200}\r?\n){1,200}?)end_header\r?\n")
+_PLY = re.compile(
+    rb"ply\r?\nformat (ascii|binary_little_endian|binary_big_endian) 1\.0\r?\n((?:[^\r\n\0]{0,200}\r?\n){1,200}?)end_header\r?\n"
+)
 _ELEMENT = re.compile(rb"^element (\S{1,60}) (\d{1,12})\r?$|^property (?:list (\w+) (\w+)|(\w+)) \S+\r?$", re.MULTILINE)
 _SIZES = {
     b"char": 1, b"uchar": 1, b"short": 2, b"ushort": 2, b"int": 4, b"uint": 4, b"float": 4, b"double": 8,
@@ -166,9 +167,14 @@ def measure_stl(data: ByteSource, budget: Budget) -> Find | None:
     return Find(end + (line.end() if line else 8), 0.8, "facets to endsolid")
 
 
-_DXF = re.compile(rb"(?:\s{0,4}999\r?\n[^\r\n]{0,200}\r?\n)*\s{0,4}0\r?\nSECTION\r?\n\s{0,4}2\r?\n(?:HEADER|CLASSES|TABLES|BLOCKS|ENTITIES)\r?\n")
+_DXF = re.compile(
+    rb"(?:\s{0,4}999\r?\n[^\r\n]{0,200}\r?\n)*\s{0,4}0\r?\nSECTION\r?\n\s{0,4}2\r?\n(?:HEADER|CLASSES|TABLES|BLOCKS|ENTITIES)\r?\n"
+)
 _EOF = re.compile(rb"\n[ \t]{0,4}0\r?\nEOF\r?(?:\n|\Z)")
-_TEXT, _BINARY = Kind("dxf", "image/vnd.dxf", "AutoCAD drawing exchange (text)"), Kind("dxf", "image/vnd.dxf", "AutoCAD drawing exchange (binary)")
+_TEXT, _BINARY = (
+    Kind("dxf", "image/vnd.dxf", "AutoCAD drawing exchange (text)"),
+    Kind("dxf", "image/vnd.dxf", "AutoCAD drawing exchange (binary)"),
+)
 
 
 def measure_dxf(data: ByteSource, budget: Budget) -> Find | None:

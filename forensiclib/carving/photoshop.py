@@ -13,7 +13,10 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure"]
 
-_PSD, _PSB = Kind("psd", "image/vnd.adobe.photoshop", "Photoshop document"), Kind("psb", "image/vnd.adobe.photoshop", "Large Photoshop document")
+_PSD, _PSB = (
+    Kind("psd", "image/vnd.adobe.photoshop", "Photoshop document"),
+    Kind("psb", "image/vnd.adobe.photoshop", "Large Photoshop document"),
+)
 _MODES = (0, 1, 2, 3, 4, 7, 8, 9)
 _RAW, _RLE, _ZIP = 0, 1, 2
 

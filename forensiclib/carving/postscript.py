@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 
@@ -14,7 +15,10 @@ from forensiclib.core.source import ByteSource
 __all__ = ["CARVERS", "measure_dos", "measure_pfb", "measure_ps"]
 
 _PS, _EPS = Kind("ps", "application/postscript", "PostScript document"), Kind("eps", "image/x-eps", "Encapsulated PostScript picture")
-_AI, _PFA = Kind("ai", "application/illustrator", "Adobe Illustrator drawing"), Kind("pfa", "application/x-font-type1", "Type 1 font (text)")
+_AI, _PFA = (
+    Kind("ai", "application/illustrator", "Adobe Illustrator drawing"),
+    Kind("pfa", "application/x-font-type1", "Type 1 font (text)"),
+)
 _HEADER = re.compile(rb"%!(PS-Adobe-\d\.\d|PS-AdobeFont-\d\.\d|FontType1-\d\.\d)([^\r\n]{0,200})\r?\n?")
 _STEP = 1 << 16
 _NESTED = re.compile(rb"[\r\n]%%(BeginDocument|EndDocument|EOF|BeginBinary: ?(\d+)|BeginData: ?(\d+)([^\r\n]*))[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -93,7 +97,7 @@ def measure_dos(data: ByteSource, budget: Budget) -> Find | None:
     if not places[1] or min(at for at, _ in parts) not in (30, 32) or max(at for at, _ in parts) > 1 << 30:
         return None
     ordered = sorted(parts)
-    if any(a + n > b for (a, n), (b, _) in zip(ordered, ordered[1:], strict=False)) or data.read_at(places[0], 2) != b"%!":
+    if any(a + n > b for (a, n), (b, _) in itertools.pairwise(ordered)) or data.read_at(places[0], 2) != b"%!":
         return None
     return ending(data, max(at + size for at, size in parts), 0.9, f"{len(parts)} part(s), PostScript where the directory says")
 

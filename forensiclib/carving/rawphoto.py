@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 from forensiclib.carving._ends import ending
@@ -24,7 +25,7 @@ def measure_raf(data: ByteSource, budget: Budget) -> Find | None:
         return None
     end = max(at + size for at, size in parts)
     ordered = sorted(parts)
-    if any(a + n > b for (a, n), (b, _) in zip(ordered, ordered[1:], strict=False)) or data.read_at(places[0], 3) != b"\xff\xd8\xff":
+    if any(a + n > b for (a, n), (b, _) in itertools.pairwise(ordered)) or data.read_at(places[0], 3) != b"\xff\xd8\xff":
         return None
     return ending(data, end, 0.9, f"{len(parts)} parts, JPEG where the header says")
 
@@ -68,7 +69,9 @@ def measure_x3f(data: ByteSource, budget: Budget) -> Find | None:
             raw = data.read_at(at + 12, 12 * count + 4)
             if len(raw) == 12 * count + 4 and int.from_bytes(raw[-4:], "little") == at:
                 sound = all(data.read_at(place, 3) == b"SEC" for place, _, _ in struct.iter_unpack("<II4s", raw[:-4]))
-                return Find(at + 16 + 12 * count, 0.95 if sound else 0.5, f"directory of {count} sections that its pointer proves", complete=sound)
+                return Find(
+                    at + 16 + 12 * count, 0.95 if sound else 0.5, f"directory of {count} sections that its pointer proves", complete=sound
+                )
         at += 4
 
 

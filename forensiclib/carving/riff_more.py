@@ -86,7 +86,11 @@ def measure_w64(data: ByteSource, budget: Budget) -> Find | None:
         at = min(at + (size + 7 & ~7), end)
     if not {b"fmt ", b"data"} <= seen:
         return None
-    return ending(data, end, 0.9, "GUID chunks to the stated end") if at == end else broken(min(at, data.size), "the chain of chunks breaks off")
+    return (
+        ending(data, end, 0.9, "GUID chunks to the stated end")
+        if at == end
+        else broken(min(at, data.size), "the chain of chunks breaks off")
+    )
 
 
 _MASK = b"\xff" * 4 + bytes(4) + b"\xff" * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 from forensiclib.carving._ends import broken, ending
@@ -12,11 +13,26 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure_blp", "measure_dds", "measure_ktx", "measure_ktx2", "measure_qoi"]
 
-_BLOCKS = {b"DXT1": 8, b"DXT2": 16, b"DXT3": 16, b"DXT4": 16, b"DXT5": 16, b"ATI1": 8, b"ATI2": 16, b"BC4U": 8, b"BC4S": 8, b"BC5U": 16, b"BC5S": 16}
+_BLOCKS = {
+    b"DXT1": 8,
+    b"DXT2": 16,
+    b"DXT3": 16,
+    b"DXT4": 16,
+    b"DXT5": 16,
+    b"ATI1": 8,
+    b"ATI2": 16,
+    b"BC4U": 8,
+    b"BC4S": 8,
+    b"BC5U": 16,
+    b"BC5S": 16,
+}
 """Bytes of a block of 4 x 4 pixels."""
 _PIXELS = {36: 64, 110: 64, 111: 16, 112: 32, 113: 64, 114: 32, 115: 64, 116: 128}
 """Bits of a pixel of the numeric codes (D3DFORMAT)."""
-_DXGI_BLOCKS = {**dict.fromkeys((*range(70, 73), *range(79, 82)), 8), **dict.fromkeys((*range(73, 79), *range(82, 85), *range(94, 100)), 16)}
+_DXGI_BLOCKS = {
+    **dict.fromkeys((*range(70, 73), *range(79, 82)), 8),
+    **dict.fromkeys((*range(73, 79), *range(82, 85), *range(94, 100)), 16),
+}
 _DXGI_BITS = {
     **dict.fromkeys(range(1, 5), 128), **dict.fromkeys(range(5, 9), 96), **dict.fromkeys(range(9, 23), 64),
     **dict.fromkeys(range(23, 48), 32), **dict.fromkeys(range(48, 60), 16), **dict.fromkeys(range(60, 66), 8),
@@ -54,7 +70,8 @@ def measure_dds(data: ByteSource, budget: Budget) -> Find | None:
         dxgi, dimension, misc, array, _ = struct.unpack_from("<5I", head, 128)
         start, faces = 148, 6 if misc & 4 else 1
         block, bits = _DXGI_BLOCKS.get(dxgi, 0), _DXGI_BITS.get(dxgi, 0)
-        if dimension not in (2, 3, 4) or not 1 <= array <= 2048:
+        array = max(1, array)
+        if dimension not in (0, 2, 3, 4) or array > 2048:
             return None
     elif how & 4:
         block, bits = _BLOCKS.get(code, 0), _PIXELS.get(int.from_bytes(code, "little"), 0)
@@ -157,7 +174,7 @@ def measure_blp(data: ByteSource, budget: Budget) -> Find | None:
     if not used or not 0 < width <= 1 << 15 or not 0 < height <= 1 << 15:
         return None
     ordered = sorted(used)
-    if ordered[0][0] < first + 128 or ordered[0][0] > 4096 or any(a + b > c for (a, b), (c, _) in zip(ordered, ordered[1:], strict=False)):
+    if ordered[0][0] < first + 128 or ordered[0][0] > 4096 or any(a + b > c for (a, b), (c, _) in itertools.pairwise(ordered)):
         return None
     return ending(data, max(p + s for p, s in used), 0.8, f"{width} x {height}, {len(used)} level(s)")
 
