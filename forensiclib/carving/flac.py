@@ -206,7 +206,11 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         return broken(min(at, data.size), f"{seen} metadata blocks, no frame")
     length = _frame_length(data.read_at(place, (largest or 2 << 20) + 64), header, depth)
     if length and (total == 0 or samples + header[1] == total):
-        return Find(place + length, 0.95 if total else 0.6, f"{reason}, the last decoded; {samples + header[1]} samples" + (" as stated" if total else ""))
+        return Find(
+            place + length,
+            0.95 if total else 0.6,
+            f"{reason}, the last decoded; {samples + header[1]} samples" + (" as stated" if total else ""),
+        )
     return broken(place + length, f"{reason}; {samples} of {total} samples")
 
 

@@ -88,7 +88,9 @@ def measure_swf(data: ByteSource, budget: Budget) -> Find | None:
         made = engine.decompress(raw, size)
     except lzma.LZMAError:
         return None
-    return Find(end, 1.0, f"{size} bytes unpacked, as many as stated") if len(made) == size - 8 else broken(end, f"{len(made)} bytes unpacked")
+    return (
+        Find(end, 1.0, f"{size} bytes unpacked, as many as stated") if len(made) == size - 8 else broken(end, f"{len(made)} bytes unpacked")
+    )
 
 
 CARVERS = (

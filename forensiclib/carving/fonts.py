@@ -80,18 +80,19 @@ def measure_ttc(data: ByteSource, budget: Budget) -> Find | None:
     version, count = struct.unpack_from(">II", head, 4)
     if version not in (0x10000, 0x20000) or not 0 < count <= 256 or len(head) < 12 + 4 * count:
         return None
-    end, good, seen = 0, 0, set()
+    end, last, good, seen = 0, 0, 0, set()
     for (at,) in struct.iter_unpack(">I", head[12 : 12 + 4 * count]):
         tables = _directory(data, at)
         if tables is None:
             return None if not end else broken(min(end, data.size), f"font at {at} is damaged")
+        last = max(last, at + 12 + 16 * len(tables), *(place + size for _, _, place, size in tables))
+        end = max(end, last)
         for table in tables:
             if table not in seen:
                 seen.add(table)
                 tag, check, place, size = table
                 end = max(end, place + (size + 3 & ~3))
                 good += place + size <= data.size and (tag == b"head" or _checksum(data, place, size, budget) == check)
-    last = max(place + size for _, _, place, size in seen)
     reason = f"{count} fonts, {good} of {len(seen)} tables with good checksum"
     if last > data.size or good < len(seen) * 3 // 4:
         return broken(min(end, data.size), reason)

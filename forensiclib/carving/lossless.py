@@ -76,7 +76,14 @@ def measure_ape(data: ByteSource, budget: Budget) -> Find | None:
     if len(head) < 76:
         return None
     version, _, descriptor, header, seeks, wave, audio, audio_high, rest = struct.unpack_from("<HHIIIIIII", head, 4)
-    if not 3980 <= version <= 4100 or not 52 <= descriptor <= 4096 or not 24 <= header <= 4096 or seeks & 3 or wave > 16 << 20 or rest > 1 << 30:
+    if (
+        not 3980 <= version <= 4100
+        or not 52 <= descriptor <= 4096
+        or not 24 <= header <= 4096
+        or seeks & 3
+        or wave > 16 << 20
+        or rest > 1 << 30
+    ):
         return None
     bits, channels, rate = struct.unpack("<HHI", data.read_at(descriptor + 16, 8).ljust(8, b"\0"))
     if bits not in (8, 16, 24, 32) or not 1 <= channels <= 32 or not 1 <= rate <= 1 << 20:

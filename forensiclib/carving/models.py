@@ -73,12 +73,16 @@ def measure_3ds(data: ByteSource, budget: Budget) -> Find | None:
     """Chunks of the main chunk to its end."""
     window = Window(data)
     end = window.number(2, 4)
-    if window.at(0, 2) != b"MM" or window.at(6, 6) != b"\2\0\x0a\0\0\0" or end < 32:
+    edit = 6 + (10 if window.at(6, 6) == b"\2\0\x0a\0\0\0" else 0)
+    inner = window.number(edit + 2, 4)
+    if window.at(0, 2) != b"MM" or window.at(edit, 2) != b"==" or not 12 <= inner <= end - edit:
         return None
+    if _nested(window, edit + 6, min(edit + inner, data.size), budget) < 1:
+        return None if end <= data.size else broken(data.size, "the main chunk is cut off")
     if end > data.size:
-        return broken(data.size, "the main chunk is cut off") if window.at(16, 2) in (b"\x3d\x3d", b"\0\xb0") else None
+        return broken(data.size, "the main chunk is cut off")
     seen = _nested(window, 6, end, budget)
-    return Find(end, 0.9, f"{seen} chunks to the end of the main chunk") if seen >= 2 else None
+    return Find(end, 0.9, f"{seen} chunks to the end of the main chunk") if seen >= 1 else None
 
 
 _PLY = re.compile(
@@ -218,7 +222,10 @@ CARVERS = (
     ),
     Carver(
         name="3ds", title="3D Studio model", extension="3ds", mime="image/x-3ds",
-        signatures=(Signature(b"MM\0\0\0\0\2\0\x0a\0\0\0", mask=b"\xff\xff" + bytes(4) + b"\xff" * 6),), measure=measure_3ds, maximum=1 << 30,
+        signatures=(
+            Signature(b"MM\0\0\0\0\2\0\x0a\0\0\0==", mask=b"\xff\xff" + bytes(4) + b"\xff" * 8),
+            Signature(b"MM\0\0\0\0==\0\0\0\0", mask=b"\xff\xff\0\0\0\xf0\xff\xff\0\0\0\xf0"),
+        ), measure=measure_3ds, maximum=1 << 30,
         refs=("3D Studio File Format (van Velsen, Fercoq, Szilvasi)",), gaps=("chunks below the first level are not read",),
     ),
     Carver(

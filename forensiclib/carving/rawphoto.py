@@ -43,10 +43,10 @@ def measure_mrw(data: ByteSource, budget: Budget) -> Find | None:
             return None
         if name == b"\0PRD":
             body = window.at(at + 8, 24)
-            if len(body) < 18:
+            if len(body) < 19:
                 return None
             height, width = struct.unpack_from(">HH", body, 8)
-            size = height * width * (12 if body[17] == 0x59 else 16) // 8
+            size = height * width * (12 if body[18] == 0x59 else 16) // 8
         at += 8 + length
     if at != start or not size:
         return None

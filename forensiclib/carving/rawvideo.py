@@ -63,7 +63,14 @@ def measure_ivf(data: ByteSource, budget: Budget) -> Find | None:
     while True:
         budget.item()
         size, stamp = window.number(at, 4), window.number(at + 4, 8)
-        if size <= 0 or size > 64 << 20 or stamp <= last or stamp > last + (1 << 24) or at + 12 + size > data.size or (count and frames == count):
+        if (
+            size <= 0
+            or size > 64 << 20
+            or stamp <= last
+            or stamp > last + (1 << 24)
+            or at + 12 + size > data.size
+            or (count and frames == count)
+        ):
             break
         frames, last = frames + 1, stamp
         at += 12 + size
@@ -163,7 +170,15 @@ def measure_bink(data: ByteSource, budget: Budget) -> Find | None:
         return None
     size, frames, largest, again, width, height, over, under = struct.unpack_from("<8I", head, 4)
     tracks = int.from_bytes(head[40:44], "little")
-    if not 0 < frames < 1 << 20 or again > frames + 1 or not 0 < width <= 7680 or not 0 < height <= 4800 or not over or not under or tracks > 256:
+    if (
+        not 0 < frames < 1 << 20
+        or again > frames + 1
+        or not 0 < width <= 7680
+        or not 0 < height <= 4800
+        or not over
+        or not under
+        or tracks > 256
+    ):
         return None
     extra = 4 if head[:4] in (b"BIKk", b"KB2i", b"KB2j", b"KB2k") else 0
     table = 44 + 12 * tracks + extra

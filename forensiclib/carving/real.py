@@ -44,9 +44,16 @@ def measure_rm(data: ByteSource, budget: Budget) -> Find | None:
             end = _packets(window, at, budget)
             if end + 18 == at + size:
                 # ffmpeg counts the chunk's head twice, and closes with eight zeros
-                return Find(end + 8 if window.at(end, 8) == bytes(8) else end, 0.85, f"{len(kinds)} chunks and the data's packets", _RM.extension, _RM.title)
+                whole = window.at(end, 8) == bytes(8)
+                if not whole:
+                    return broken(end, "the closing zeros are missing", _RM)
+                return Find(end + 8, 0.85, f"{len(kinds)} chunks and the data's packets", _RM.extension, _RM.title)
         if size < 10 or at + size > data.size:
-            return broken(data.size if kind == b"DATA" else min(at, data.size), f"{len(kinds)} chunks, the next is cut off", _RM) if kinds else None
+            return (
+                broken(data.size if kind == b"DATA" else min(at, data.size), f"{len(kinds)} chunks, the next is cut off", _RM)
+                if kinds
+                else None
+            )
         kinds.append(kind)
         at += size
     if b"PROP" not in kinds or b"DATA" not in kinds:

@@ -9,7 +9,10 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure"]
 
-_TS, _M2TS = Kind("ts", "video/mp2t", "MPEG transport stream"), Kind("m2ts", "video/mp2t", "MPEG transport stream of a camera (AVCHD, Blu-ray)")
+_TS, _M2TS = (
+    Kind("ts", "video/mp2t", "MPEG transport stream"),
+    Kind("m2ts", "video/mp2t", "MPEG transport stream of a camera (AVCHD, Blu-ray)"),
+)
 ENOUGH = 24
 """Packets that make a stream."""
 _PACKETS = 1024
