@@ -12,6 +12,8 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure_dcx", "measure_pcx", "measure_ras", "measure_sgi", "measure_tga"]
 
+LINES = 4
+"""Lines in which no packet may cross into the next: noise crosses at once, and the format forbids it."""
 FOOTER = b"TRUEVISION-XFILE.\0"
 
 
@@ -67,6 +69,8 @@ def measure_pcx(data: ByteSource, budget: Budget) -> Find | None:
 def measure_dcx(data: ByteSource, budget: Budget) -> Find | None:
     """A list of PCX pictures."""
     head = data.read_at(0, 4 + 4 * 1024)
+    if not 12 <= int.from_bytes(head[4:8], "little") <= 8192:
+        return None
     places = []
     for (place,) in struct.iter_unpack("<I", head[4 : len(head) // 4 * 4]):
         if not place:
@@ -84,20 +88,30 @@ def measure_dcx(data: ByteSource, budget: Budget) -> Find | None:
         good += page.complete
         end = max(end, place + page.length)
     reason = f"{good} of {len(places)} pages sound"
-    return Find(end, 0.9, reason) if good == len(places) else broken(min(end, data.size), reason)
+    if good == len(places):
+        return Find(end, 0.9, reason)
+    return broken(min(end, data.size), reason) if end else None
 
 
-def _tga_runs(window: Window, at: int, size: int, pixels: int, budget: Budget) -> int:
-    """Where run-length packets of ``pixels`` pixels end; -1 when they do not."""
-    while pixels > 0:
+def _tga_runs(window: Window, at: int, size: int, width: int, height: int, budget: Budget) -> int:
+    """Where the run-length packets of a picture end; -1 when they do not. The first lines must end with a packet."""
+    left = width * height
+    strict = left - LINES * width
+    while left > 0:
         budget.item()
-        head = window.number(at, 1)
-        if head < 0:
+        piece = window.at(at, 4096)
+        i, last = 0, len(piece)
+        while i < last and left > 0:
+            head = piece[i]
+            count = (head & 127) + 1
+            if left > strict and (left - 1) % width + 1 < count:
+                return -1
+            left -= count
+            i += 1 + size * (1 if head & 128 else count)
+        if i == 0:
             return -1
-        count = (head & 127) + 1
-        pixels -= count
-        at += 1 + size * (1 if head & 128 else count)
-    return at if at <= window.size and pixels == 0 else -1
+        at += i
+    return at if at <= window.size and left == 0 else -1
 
 
 def measure_tga(data: ByteSource, budget: Budget) -> Find | None:
@@ -116,7 +130,7 @@ def measure_tga(data: ByteSource, budget: Budget) -> Find | None:
     if kind < 8:
         at += width * height * size
     else:
-        at = _tga_runs(window, at, size, width * height, budget)
+        at = _tga_runs(window, at, size, width, height, budget)
     reason = f"{width} x {height} x {bits} bits"
     if at < 0 or at > data.size:
         return None

@@ -14,6 +14,10 @@ from forensiclib.core.source import ByteSource
 __all__ = ["CARVERS", "measure_crw", "measure_mrw", "measure_raf", "measure_x3f"]
 
 
+_IMAGE, _ENTRIES = b"\x05\x20", 64
+"""Tag of the image data in a Canon heap (2005), and the entries of a root directory at most."""
+
+
 def measure_raf(data: ByteSource, budget: Budget) -> Find | None:
     """The header lists a JPEG, a header of the sensor, and the sensor's data."""
     head = data.read_at(0, 124)
@@ -99,22 +103,29 @@ def measure_crw(data: ByteSource, budget: Budget) -> Find | None:
     at = start
     while at < data.size:
         budget.item()
-        piece = data.read_at(at, 1 << 16)
-        for i in range(0, len(piece) - 3, 2):
-            value = int.from_bytes(piece[i : i + 4], "little")
-            back = at + i - start - value
-            if 12 <= back <= 2 + 10 * 64 and (back - 2) % 10 == 0 and window.number(start + value, 2) == (back - 2) // 10:
-                count = _heap(window, start, at + i + 4, budget)
-                if count >= 2 and _is_root(window, start + value, count):
-                    return Find(at + i + 4, 0.9, f"heap with a root directory of {count} entries that its last number points to")
-        at += (1 << 16) - 4 if len(piece) == 1 << 16 else 1 << 16
+        piece = data.read_at(at, 1 << 18)
+        place = piece.find(_IMAGE)
+        while place >= 0:
+            if (end := _root_with(window, start, at + place, budget)) > 0:
+                return Find(end, 0.9, "heap with a root directory that its last number points to, and the image data in it")
+            place = piece.find(_IMAGE, place + 1)
+        at += (1 << 18) - 1 if len(piece) == 1 << 18 else 1 << 18
     return None
 
 
-def _is_root(window: Window, table: int, count: int) -> bool:
-    """Whether a directory holds the image data (tag 2005)."""
-    tags = {window.number(table + 2 + 10 * i, 2) for i in range(count)}
-    return 0x2005 in tags
+def _root_with(window: Window, start: int, entry: int, budget: Budget) -> int:
+    """End of the root directory that has the entry of the image data at ``entry``; 0 when there is none."""
+    around = window.at(max(0, entry - 2 - 10 * _ENTRIES), 20 * _ENTRIES + 16)
+    before = min(entry, 2 + 10 * _ENTRIES)
+    for back in range(2, before + 1, 10):
+        table = before - back
+        count = int.from_bytes(around[table : table + 2], "little")
+        last = table + 2 + 10 * count
+        if 10 * count > back - 2 and count <= _ENTRIES and int.from_bytes(around[last : last + 4], "little") == entry - back - start:
+            end = entry - back + 6 + 10 * count
+            if _heap(window, start, end, budget) >= 2 and end <= window.size:
+                return end
+    return 0
 
 
 CARVERS = (
@@ -133,7 +144,7 @@ CARVERS = (
     ),
     Carver(
         name="crw", title="Canon raw photograph (CIFF)", extension="crw", mime="image/x-canon-crw",
-        signatures=(Signature(b"II\x1a\0\0\0HEAPCCDR"),), measure=measure_crw, maximum=64 << 20,
+        signatures=(Signature(b"II\x1a\0\0\0HEAPCCDR"),), measure=measure_crw, maximum=32 << 20,
         refs=("Canon: CIFF Specification on Image Data File 1.0 revision 4 (1997)",), gaps=("sensor data is not decoded",),
     ),
 )  # fmt: skip

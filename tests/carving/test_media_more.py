@@ -73,7 +73,15 @@ def an_eot() -> bytes:
     """By hand around a real font (the W3C submission, version 2.1)."""
     font = a_font()
     names = b"".join(struct.pack("<HH", 0, 8) + "Test".encode("utf-16-le") for _ in range(4)) + struct.pack("<HH", 0, 0)
-    fixed = struct.pack("<III", len(font), 0x20001, 0) + bytes(10) + b"\1\0" + struct.pack("<IH", 400, 0) + b"LP" + bytes(16 + 8 + 4) + bytes(16)
+    fixed = (
+        struct.pack("<III", len(font), 0x20001, 0)
+        + bytes(10)
+        + b"\1\0"
+        + struct.pack("<IH", 400, 0)
+        + b"LP"
+        + bytes(16 + 8 + 4)
+        + bytes(16)
+    )
     size = 4 + len(fixed) + len(names) + len(font)
     return struct.pack("<I", size) + fixed + names + font
 
@@ -198,7 +206,14 @@ def pictured(kind: str, mode: str = "RGB", **options: object) -> bytes:
 
 def a_film(packed: bool) -> bytes:
     """A movie by hand: a frame, a background colour, the end."""
-    body = b"\0" + b"\0\x18\1\0" + bytes.fromhex("4302ffffff") + bytes.fromhex("7f13") + struct.pack("<I", 4000) + random.Random(3).randbytes(4000)
+    body = (
+        b"\0"
+        + b"\0\x18\1\0"
+        + bytes.fromhex("4302ffffff")
+        + bytes.fromhex("7f13")
+        + struct.pack("<I", 4000)
+        + random.Random(3).randbytes(4000)
+    )
     body += bytes.fromhex("4000") + bytes.fromhex("0000")
     size = struct.pack("<I", 8 + len(body))
     return (b"CWS\x09" + size + zlib.compress(body)) if packed else (b"FWS\x09" + size + body)
@@ -317,7 +332,11 @@ def test_a_file_among_foreign_bytes_comes_back_exactly(name: str) -> None:
         assert [(f.offset, f.length, f.extension, f.find.complete) for f in finds] == [(len(before), len(content), extension, True)], finds
     for keep in (len(content) // 3, len(content) // 2, len(content) - 1):
         for find in carve(MemorySource(content[:keep]), CARVERS):
-            assert not (find.offset == 0 and find.find.complete) or (extension in ENDLESS and keep == len(content) - 1) or extension in ("amr", "awb"), find
+            assert (
+                not (find.offset == 0 and find.find.complete)
+                or (extension in ENDLESS and keep == len(content) - 1)
+                or extension in ("amr", "awb")
+            ), find
 
 
 def test_noise_and_text_hold_nothing() -> None:

@@ -181,7 +181,31 @@ def carved(data: bytes) -> list[Carved]:
 
 
 BLIND = {  # the last: a file without its last end of line, or without its tags, is whole
-    "ts", "m2ts", "aac", "loas", "ac3", "eac3", "dts", "mp2", "mp3", "flv", "amr", "awb", "dcm", "mpg", "vob", "y4m", "dv", "mkv", "rm", "y4m", "eps", "ps", "wv", "tta"}
+    "ts",
+    "m2ts",
+    "aac",
+    "loas",
+    "ac3",
+    "eac3",
+    "dts",
+    "mp2",
+    "mp3",
+    "flv",
+    "amr",
+    "awb",
+    "dcm",
+    "mpg",
+    "vob",
+    "y4m",
+    "dv",
+    "mkv",
+    "rm",
+    "y4m",
+    "eps",
+    "ps",
+    "wv",
+    "tta",
+}
 """Nothing marks their end: cut exactly between two frames they are whole."""
 OPEN = {"mpg", "vob"}
 """Reported incomplete when neither an end mark nor fill follows."""
@@ -193,7 +217,12 @@ def exactly_once(content: bytes, extension: str) -> None:
     """Between noise at an odd place, and between zeros on a sector: one find, exact; cut, none that is whole."""
     rng = random.Random(len(content))
     noise = rng.randbytes(40_000)
-    for before, behind in ((b"", noise), (noise[:7777] + bytes(9), noise), (bytes(1024), bytes(5000)), (noise[:4096], bytes(70_001) + content)):
+    for before, behind in (
+        (b"", noise),
+        (noise[:7777] + bytes(9), noise),
+        (bytes(1024), bytes(5000)),
+        (noise[:4096], bytes(70_001) + content),
+    ):
         aligned = len(before) % 512 == 0
         finds = carved(before + content + behind)
         mine = [f for f in finds if f.offset == len(before)]
@@ -204,7 +233,9 @@ def exactly_once(content: bytes, extension: str) -> None:
         assert mine[0].find.complete or (extension in OPEN and behind.strip(b"\0")), finds
         inside = [f for f in finds if len(before) < f.offset < len(before) + len(content)]
         assert not inside, finds
-        assert not [f for f in finds if f.find.complete and not (f.offset == len(before) or f.offset == len(before) + len(content) + 70_001)], finds
+        assert not [
+            f for f in finds if f.find.complete and not (f.offset == len(before) or f.offset == len(before) + len(content) + 70_001)
+        ], finds
     for keep in (len(content) // 3, len(content) // 2, len(content) - 1):
         for find in carved(content[:keep]):
             if find.offset == 0 and find.find.complete:
