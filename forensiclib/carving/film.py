@@ -85,7 +85,8 @@ def _exr_blocks(attributes: dict[bytes, tuple[bytes, bytes]], tiled: bool) -> in
     window, packed = attributes.get(b"dataWindow"), attributes.get(b"compression")
     if window is None or packed is None or len(window[1]) < 16 or len(packed[1]) < 1 or packed[1][0] >= len(_EXR_LINES):
         return 0
-    left, top, right, bottom = struct.unpack("<4i", window[1][:16])
+    sides: tuple[int, ...] = struct.unpack("<4i", window[1][:16])
+    left, top, right, bottom = sides
     width, height = right - left + 1, bottom - top + 1
     if not 0 < width < 1 << 20 or not 0 < height < 1 << 20:
         return 0
@@ -187,25 +188,47 @@ def measure_hdr(data: ByteSource, budget: Budget) -> Find | None:
 
 CARVERS = (
     Carver(
-        name="dpx", title="DPX film picture", extension="dpx", mime="image/dpx",
+        name="dpx",
+        title="DPX film picture",
+        extension="dpx",
+        mime="image/dpx",
         signatures=tuple(Signature(m + bytes(4) + b"V", mask=b"\xff" * 4 + bytes(4) + b"\xff") for m in (b"SDPX", b"XPDS")),
-        measure=measure_dpx, maximum=4 << 30, refs=("SMPTE ST 268-1:2014",), gaps=("pixels cannot be verified",),
+        measure=measure_dpx,
+        maximum=4 << 30,
+        refs=("SMPTE ST 268-1:2014",),
+        gaps=("pixels cannot be verified",),
     ),
     Carver(
-        name="cineon", title="Kodak Cineon film picture", extension="cin", mime="image/cineon",
-        signatures=(Signature(b"\x80\x2a\x5f\xd7\0"), Signature(b"\xd7\x5f\x2a\x80")), measure=measure_cineon, maximum=4 << 30,
-        refs=("Kodak Cineon Image File Format Draft 2.1 (1993)",), gaps=("pixels cannot be verified",),
+        name="cineon",
+        title="Kodak Cineon film picture",
+        extension="cin",
+        mime="image/cineon",
+        signatures=(Signature(b"\x80\x2a\x5f\xd7\0"), Signature(b"\xd7\x5f\x2a\x80")),
+        measure=measure_cineon,
+        maximum=4 << 30,
+        refs=("Kodak Cineon Image File Format Draft 2.1 (1993)",),
+        gaps=("pixels cannot be verified",),
     ),
     Carver(
-        name="exr", title="OpenEXR picture", extension="exr", mime="image/x-exr",
-        signatures=(Signature(b"\x76\x2f\x31\x01\x02\0\0\0", mask=b"\xff" * 5 + b"\xe1\xff\xff"),), measure=measure_exr, maximum=16 << 30,
+        name="exr",
+        title="OpenEXR picture",
+        extension="exr",
+        mime="image/x-exr",
+        signatures=(Signature(b"\x76\x2f\x31\x01\x02\0\0\0", mask=b"\xff" * 5 + b"\xe1\xff\xff"),),
+        measure=measure_exr,
+        maximum=16 << 30,
         refs=("OpenEXR File Layout (Academy Software Foundation)",),
         gaps=("blocks are not decompressed", "tiled pictures reduced in each direction by itself need the attribute chunkCount"),
     ),
     Carver(
-        name="hdr", title="Radiance picture", extension="hdr", mime="image/vnd.radiance",
-        signatures=(Signature(b"#?RADIANCE\n"), Signature(b"#?RGBE\n")), measure=measure_hdr, maximum=4 << 30,
+        name="hdr",
+        title="Radiance picture",
+        extension="hdr",
+        mime="image/vnd.radiance",
+        signatures=(Signature(b"#?RADIANCE\n"), Signature(b"#?RGBE\n")),
+        measure=measure_hdr,
+        maximum=4 << 30,
         refs=("Ward: Real Pixels, Graphics Gems II (1991)", "Radiance picture file format (filefmts)"),
         gaps=("pictures in the old run-length form are taken for plain ones",),
     ),
-)  # fmt: skip
+)

@@ -26,7 +26,8 @@ def _image(data: ByteSource, at: int, size: int, budget: Budget) -> bool:
         return found is not None and found.complete
     if len(head) < 40:
         return False
-    header, width, height, planes, bits, _, _ = struct.unpack_from("<IiiHHII", head)
+    fields: tuple[int, ...] = struct.unpack_from("<IiiHHII", head)
+    header, width, height, planes, bits = fields[:5]
     if header != 40 or planes > 1 or bits not in _DEPTHS or not 0 < width <= 1024 or not 0 < height <= 2048:
         return False
     colours = int.from_bytes(head[32:36], "little")

@@ -22,7 +22,8 @@ _BRANDS = {
 }
 _JP2_TOP = {
     b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"jp2i", b"xml ", b"uuid", b"uinf", b"rreq", b"jpch", b"jplh", b"asoc", b"nlst", b"ftbl", b"jpod",
-    b"res ", b"dtbl", b"mdat", b"moov", b"free", b"comp", b"drep", b"copt", b"bfil", b"chck", b"cref", b"roid", b"mhdr", b"page", b"pcol", b"phdr",
+    b"res ", b"dtbl", b"mdat", b"moov", b"free", b"comp", b"drep", b"copt", b"bfil", b"chck", b"cref",
+    b"roid", b"mhdr", b"page", b"pcol", b"phdr",
 }  # fmt: skip
 _JXL_TOP = {b"JXL ", b"ftyp", b"jxlc", b"jxlp", b"jxll", b"jxli", b"jbrd", b"Exif", b"xml ", b"jumb", b"brob", b"free", b"uuid"}
 _MARKER = re.compile(rb"\xff[\x80-\xfe]", re.DOTALL)
@@ -203,29 +204,62 @@ def measure_jxr(data: ByteSource, budget: Budget) -> Find | None:
 
 CARVERS = (
     Carver(
-        name="jp2", title="JPEG 2000 file", extension="jp2", mime="image/jp2",
-        signatures=(Signature(b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\0ftyp", mask=b"\xff" * 14 + bytes(2) + b"\xff" * 4),), measure=measure_jp2,
-        maximum=64 << 30, refs=("ISO/IEC 15444-1, annex I", "ISO/IEC 15444-2, annex M", "ISO/IEC 15444-3", "ISO/IEC 15444-6"),
-        gaps=("packets are not decoded", "a box of a kind not listed at the top level ends the file"), kinds=tuple(_BRANDS.values()),
+        name="jp2",
+        title="JPEG 2000 file",
+        extension="jp2",
+        mime="image/jp2",
+        signatures=(Signature(b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\0ftyp", mask=b"\xff" * 14 + bytes(2) + b"\xff" * 4),),
+        measure=measure_jp2,
+        maximum=64 << 30,
+        refs=("ISO/IEC 15444-1, annex I", "ISO/IEC 15444-2, annex M", "ISO/IEC 15444-3", "ISO/IEC 15444-6"),
+        gaps=("packets are not decoded", "a box of a kind not listed at the top level ends the file"),
+        kinds=tuple(_BRANDS.values()),
     ),
     Carver(
-        name="j2k", title="JPEG 2000 codestream", extension="j2k", mime="image/x-jp2-codestream",
-        signatures=(Signature(b"\xff\x4f\xff\x51\0"),), measure=measure_j2k, maximum=16 << 30, refs=("ISO/IEC 15444-1, annex A",),
+        name="j2k",
+        title="JPEG 2000 codestream",
+        extension="j2k",
+        mime="image/x-jp2-codestream",
+        signatures=(Signature(b"\xff\x4f\xff\x51\0"),),
+        measure=measure_j2k,
+        maximum=16 << 30,
+        refs=("ISO/IEC 15444-1, annex A",),
         gaps=("packets are not decoded",),
     ),
     Carver(
-        name="jxl", title="JPEG XL picture", extension="jxl", mime="image/jxl", signatures=(Signature(b"\0\0\0\x0cJXL \r\n\x87\n"),),
-        measure=measure_jxl, maximum=16 << 30, refs=("ISO/IEC 18181-2: JPEG XL file format",),
-        gaps=("bare codestreams state no length and have a signature of two bytes: not recognised", "a last box without a length is reported incomplete"),
+        name="jxl",
+        title="JPEG XL picture",
+        extension="jxl",
+        mime="image/jxl",
+        signatures=(Signature(b"\0\0\0\x0cJXL \r\n\x87\n"),),
+        measure=measure_jxl,
+        maximum=16 << 30,
+        refs=("ISO/IEC 18181-2: JPEG XL file format",),
+        gaps=(
+            "bare codestreams state no length and have a signature of two bytes: not recognised",
+            "a last box without a length is reported incomplete",
+        ),
     ),
     Carver(
-        name="jls", title="JPEG-LS picture", extension="jls", mime="image/jls",
-        signatures=(Signature(b"\xff\xd8\xff\xf7\0"), Signature(b"\xff\xd8\xff\xe8\0\x20SPIFF")), measure=measure_jls, maximum=1 << 30,
-        refs=("ITU-T T.87 (1998), annex C", "ITU-T T.84: SPIFF"), gaps=("coded data is walked by its markers, not decoded",),
+        name="jls",
+        title="JPEG-LS picture",
+        extension="jls",
+        mime="image/jls",
+        signatures=(Signature(b"\xff\xd8\xff\xf7\0"), Signature(b"\xff\xd8\xff\xe8\0\x20SPIFF")),
+        measure=measure_jls,
+        maximum=1 << 30,
+        refs=("ITU-T T.87 (1998), annex C", "ITU-T T.84: SPIFF"),
+        gaps=("coded data is walked by its markers, not decoded",),
     ),
     Carver(
-        name="jxr", title="JPEG XR picture", extension="jxr", mime="image/jxr", signatures=(Signature(b"II\xbc\x01"), Signature(b"II\xbc\0")),
-        measure=measure_jxr, maximum=4 << 30, refs=("ITU-T T.832 (2019), annex A",),
+        name="jxr",
+        title="JPEG XR picture",
+        extension="jxr",
+        mime="image/jxr",
+        signatures=(Signature(b"II\xbc\x01"), Signature(b"II\xbc\0")),
+        measure=measure_jxr,
+        maximum=4 << 30,
+        refs=("ITU-T T.832 (2019), annex A",),
         gaps=("coded data is not decoded", "directories behind the first are left out"),
     ),
-)  # fmt: skip
+)

@@ -75,15 +75,28 @@ def measure_emf(data: ByteSource, budget: Budget) -> Find | None:
 
 CARVERS = (
     Carver(
-        name="wmf", title="Windows metafile", extension="wmf", mime="image/wmf",
+        name="wmf",
+        title="Windows metafile",
+        extension="wmf",
+        mime="image/wmf",
         signatures=(
             Signature(_PLACEABLE + b"\0\0"),
             Signature(b"\1\0\x09\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0", mask=b"\xff" * 6 + b"\0\0\0\xff\0\0\0\0\0\xff\xff\xff"),
         ),
-        measure=measure_wmf, maximum=256 << 20, refs=("[MS-WMF] 2.3: WMF records",), gaps=("records are walked, not drawn",),
+        measure=measure_wmf,
+        maximum=256 << 20,
+        refs=("[MS-WMF] 2.3: WMF records",),
+        gaps=("records are walked, not drawn",),
     ),
     Carver(
-        name="emf", title="Windows enhanced metafile", extension="emf", mime="image/emf", signatures=(Signature(b" EMF\0\0\1\0", offset=40),),
-        measure=measure_emf, maximum=1 << 30, refs=("[MS-EMF] 2.3: EMF records",), gaps=("records are walked, not drawn",),
+        name="emf",
+        title="Windows enhanced metafile",
+        extension="emf",
+        mime="image/emf",
+        signatures=(Signature(b" EMF\0\0\1\0", offset=40),),
+        measure=measure_emf,
+        maximum=1 << 30,
+        refs=("[MS-EMF] 2.3: EMF records",),
+        gaps=("records are walked, not drawn",),
     ),
-)  # fmt: skip
+)

@@ -30,7 +30,8 @@ def _packets(window: Window, at: int, budget: Budget) -> int:
 def measure_rm(data: ByteSource, budget: Budget) -> Find | None:
     """Chunks behind the file header while their kinds are known."""
     window = Window(data)
-    at, kinds = window.number(4, 4, True), []
+    at = window.number(4, 4, True)
+    kinds: list[bytes] = []
     if window.at(0, 4) != b".RMF" or not 16 <= at <= 32:
         return None
     while True:
@@ -85,13 +86,26 @@ def measure_ra(data: ByteSource, budget: Budget) -> Find | None:
 
 CARVERS = (
     Carver(
-        name="realmedia", title="RealMedia file", extension="rm", mime="application/vnd.rn-realmedia", signatures=(Signature(b".RMF\0\0\0"),),
-        measure=measure_rm, maximum=64 << 30, refs=("RealNetworks: RealMedia File Format (1998)",),
+        name="realmedia",
+        title="RealMedia file",
+        extension="rm",
+        mime="application/vnd.rn-realmedia",
+        signatures=(Signature(b".RMF\0\0\0"),),
+        measure=measure_rm,
+        maximum=64 << 30,
+        refs=("RealNetworks: RealMedia File Format (1998)",),
         gaps=("packets are not decoded", "live streams are reported incomplete"),
     ),
     Carver(
-        name="realaudio", title="RealAudio file", extension="ra", mime="audio/x-pn-realaudio", signatures=(Signature(b".ra\xfd\0"),),
-        measure=measure_ra, maximum=4 << 30, refs=("RealAudio file format 3 to 5 (Glass, MultimediaWiki)",), gaps=("sound is not decoded",),
+        name="realaudio",
+        title="RealAudio file",
+        extension="ra",
+        mime="audio/x-pn-realaudio",
+        signatures=(Signature(b".ra\xfd\0"),),
+        measure=measure_ra,
+        maximum=4 << 30,
+        refs=("RealAudio file format 3 to 5 (Glass, MultimediaWiki)",),
+        gaps=("sound is not decoded",),
         kinds=(_RA3, _RA4),
     ),
-)  # fmt: skip
+)

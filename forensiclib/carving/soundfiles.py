@@ -43,7 +43,8 @@ def measure_caf(data: ByteSource, budget: Budget) -> Find | None:
     window = Window(data)
     if window.at(0, 20) != b"caff\0\1\0\0desc" + (32).to_bytes(8, "big"):
         return None
-    at, kinds = 8, set()
+    at = 8
+    kinds: set[bytes] = set()
     while True:
         budget.item()
         kind, size = window.at(at, 4), window.number(at + 4, 8, True)
@@ -122,26 +123,58 @@ def measure_midi(data: ByteSource, budget: Budget) -> Find | None:
 
 CARVERS = (
     Carver(
-        name="au", title="Sun or NeXT audio", extension="au", mime="audio/basic", signatures=(Signature(b".snd\0\0"),), measure=measure_au,
-        refs=("NeXT/Sun audio file format (audio(5), SunOS)",), gaps=("samples cannot be verified", "files of unknown size are reported incomplete"),
+        name="au",
+        title="Sun or NeXT audio",
+        extension="au",
+        mime="audio/basic",
+        signatures=(Signature(b".snd\0\0"),),
+        measure=measure_au,
+        refs=("NeXT/Sun audio file format (audio(5), SunOS)",),
+        gaps=("samples cannot be verified", "files of unknown size are reported incomplete"),
     ),
     Carver(
-        name="caf", title="Core Audio file", extension="caf", mime="audio/x-caf", signatures=(Signature(b"caff\0\1\0\0desc"),), measure=measure_caf,
-        maximum=1 << 40, refs=("Apple Core Audio Format Specification 1.0 (2011)",),
+        name="caf",
+        title="Core Audio file",
+        extension="caf",
+        mime="audio/x-caf",
+        signatures=(Signature(b"caff\0\1\0\0desc"),),
+        measure=measure_caf,
+        maximum=1 << 40,
+        refs=("Apple Core Audio Format Specification 1.0 (2011)",),
         gaps=("an open data chunk (recording interrupted) is reported incomplete", "a chunk of a kind not listed ends the file"),
     ),
     Carver(
-        name="amr", title="AMR speech recording", extension="amr", mime="audio/amr", signatures=(Signature(b"#!AMR\n"), Signature(b"#!AMR-WB\n")),
-        measure=measure_amr, maximum=1 << 30, refs=("RFC 4867, 5: AMR and AMR-WB storage format",),
-        gaps=("nothing marks the end: it is where no frame follows", "recordings of several channels are not recognised"), kinds=(_NARROW, _WIDE),
+        name="amr",
+        title="AMR speech recording",
+        extension="amr",
+        mime="audio/amr",
+        signatures=(Signature(b"#!AMR\n"), Signature(b"#!AMR-WB\n")),
+        measure=measure_amr,
+        maximum=1 << 30,
+        refs=("RFC 4867, 5: AMR and AMR-WB storage format",),
+        gaps=("nothing marks the end: it is where no frame follows", "recordings of several channels are not recognised"),
+        kinds=(_NARROW, _WIDE),
     ),
     Carver(
-        name="voc", title="Creative voice file", extension="voc", mime="audio/x-voc", signatures=(Signature(b"Creative Voice File\x1a"),),
-        measure=measure_voc, maximum=1 << 30, refs=("Creative Labs: VOC file format (Sound Blaster Developer Kit)",),
+        name="voc",
+        title="Creative voice file",
+        extension="voc",
+        mime="audio/x-voc",
+        signatures=(Signature(b"Creative Voice File\x1a"),),
+        measure=measure_voc,
+        maximum=1 << 30,
+        refs=("Creative Labs: VOC file format (Sound Blaster Developer Kit)",),
         gaps=("files without a terminator are reported incomplete",),
     ),
     Carver(
-        name="midi", title="MIDI music", extension="mid", mime="audio/midi", signatures=(Signature(b"MThd\0\0\0\x06\0"),), measure=measure_midi,
-        maximum=64 << 20, refs=("MIDI 1.0 Detailed Specification (MMA): Standard MIDI Files 1.0",), gaps=("events are not parsed one by one",),
+        name="midi",
+        title="MIDI music",
+        extension="mid",
+        mime="audio/midi",
+        signatures=(Signature(b"MThd\0\0\0\x06\0"),),
+        measure=measure_midi,
+        maximum=64 << 20,
+        refs=("MIDI 1.0 Detailed Specification (MMA): Standard MIDI Files 1.0",),
+        gaps=("events are not parsed one by one",),
     ),
-)  # fmt: skip
+)

@@ -22,7 +22,8 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
     """Packets while the sync byte is in its place; the program tables must be among them."""
     size, shift = (188, 0) if data.read_at(188, 1) == b"\x47" and data.read_at(0, 1) == b"\x47" else (192, 4)
     kind = _M2TS if shift else _TS
-    at, packets, associated, program, last = 0, 0, False, False, {}
+    at, packets, associated, program = 0, 0, False, False
+    last: dict[int, int] = {}
     jumps = 0
     while True:
         budget.item()
