@@ -96,7 +96,7 @@ def _exr_blocks(attributes: dict[bytes, tuple[bytes, bytes]], tiled: bool) -> in
     tiles = attributes.get(b"tiles", (b"", b""))[1]
     if len(tiles) < 9:
         return 0
-    wide, high, mode = struct.unpack("<IIB", tiles[:9])
+    wide, high, mode = int.from_bytes(tiles[:4], "little"), int.from_bytes(tiles[4:8], "little"), int(tiles[8])
     if not wide or not high:
         return 0
     total, up = 0, mode >> 4
