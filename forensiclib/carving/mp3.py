@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
-__all__ = ["CARVERS", "Frame", "frame", "measure"]
+__all__ = ["CARVERS", "Frame", "frame", "measure", "tail"]
 
 SECTOR = 512
+_LAYERS = {
+    1: Kind("mp3", "audio/mpeg", "MPEG audio"),
+    2: Kind("mp2", "audio/mpeg", "MPEG audio, layer II"),
+    3: Kind("mp1", "audio/mpeg", "MPEG audio, layer I"),
+}
+"""By the layer bits of a frame."""
 ENOUGH_TAGGED, ENOUGH_BARE = 3, 12
 """Frames of one kind in a row that make a file: after an ID3v2 tag, and with nothing before them."""
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -59,7 +65,7 @@ def _id3(head: bytes) -> int:
     return 10 + size + (10 if head[3] == 4 and head[5] & 0x10 else 0)
 
 
-def _tail(data: ByteSource, at: int) -> int:
+def tail(data: ByteSource, at: int) -> int:
     """Bytes of the tags behind the last frame: APEv2, Lyrics3v2 and ID3v1, in the order they come."""
     start = at
     head = data.read_at(at, 32)
@@ -107,16 +113,16 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
     stated = _stated(data, audio, first)
     if frames < (ENOUGH_TAGGED if start or stated else ENOUGH_BARE):
         return None
-    extension = {3: "mp1", 2: "mp2", 1: "mp3"}[first.kind[1]]
-    tail = _tail(data, end)
+    extension, title = _LAYERS[first.kind[1]].extension, _LAYERS[first.kind[1]].title
+    behind = tail(data, end)
     what = f"{frames} frames of {first.kind[2]} Hz in a chain"
     if stated and abs(audio + stated - end) <= first.length:
-        return Find(end + tail, 0.95, what + ", as many bytes as the first frame states", extension)
+        return Find(end + behind, 0.95, what + ", as many bytes as the first frame states", extension, title)
     if stated and end < audio + stated:
-        return Find(end, 0.4, what + f", {audio + stated - end} bytes fewer than stated", extension, complete=False, owned=end)
-    if start and (tail or not stated):
-        return Find(end + tail, 0.85 if tail else 0.8, what + " behind an ID3v2 tag", extension)
-    return Find(end + tail, 0.6, what + ", no tag before it: it may begin earlier", extension, owned=end + tail)
+        return Find(end, 0.4, what + f", {audio + stated - end} bytes fewer than stated", extension, title, complete=False, owned=end)
+    if start and (behind or not stated):
+        return Find(end + behind, 0.85 if behind else 0.8, what + " behind an ID3v2 tag", extension, title)
+    return Find(end + behind, 0.6, what + ", no tag before it: it may begin earlier", extension, title, owned=end + behind)
 
 
 CARVERS = (
@@ -128,6 +134,7 @@ CARVERS = (
         signatures=(
             Signature(b"ID3\0\0\0\0\0\0\0", mask=b"\xff\xff\xff\xf8\xff\x0f\x80\x80\x80\x80"),
             Signature(b"\xff\xe2", mask=b"\xff\xe6", align=SECTOR),
+            Signature(b"\xff\xe4", mask=b"\xff\xe6", align=SECTOR),
         ),
         measure=measure,
         maximum=4 << 30,
@@ -135,7 +142,8 @@ CARVERS = (
         gaps=(
             "files without an ID3v2 tag are found only on sector boundaries",
             "free-format bit rates are not recognised",
-            "layers I and II are found only behind an ID3v2 tag",
+            "layer I is found only behind an ID3v2 tag",
         ),
+        kinds=tuple(_LAYERS.values()),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.isobmff import BOX, LARGE
@@ -17,15 +17,31 @@ PADDING = 16 << 20
 """Bytes of one free box that are looked at."""
 _TOP = {
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"udta", b"uuid", b"meta", b"moof", b"mfra", b"sidx",
+    b"gps0", b"gsen", b"frea", b"thmb", b"udat", b"sefd", b"inst", b"nbmt", b"mpvd", b"pict", b"prfl", b"etyp", b"sgpd",
     b"ssix", b"styp", b"emsg", b"prft", b"pdin", b"junk", b"PICT", b"idat", b"meco", b"imda", b"mere", b"bloc", b"ctab",
 }  # fmt: skip
+_MP4, _MOV = Kind("mp4", "video/mp4", "MPEG-4 video"), Kind("mov", "video/quicktime", "QuickTime video")
+_3GP, _3G2 = Kind("3gp", "video/3gpp", "3GP video"), Kind("3g2", "video/3gpp2", "3G2 video")
+_HEIC, _HEIF = Kind("heic", "image/heic", "HEIF picture (HEVC)"), Kind("heif", "image/heif", "HEIF picture")
+_HEICS, _AVCI = Kind("heics", "image/heic-sequence", "HEIF picture sequence"), Kind("avci", "image/avci", "HEIF picture (AVC)")
+_AVIF, _AVIFS = Kind("avif", "image/avif", "AVIF picture"), Kind("avifs", "image/avif-sequence", "AVIF picture sequence")
 _BRANDS = {
-    b"qt  ": ("mov", "QuickTime video"), b"heic": ("heic", "HEIF picture"), b"heix": ("heic", "HEIF picture"),
-    b"mif1": ("heic", "HEIF picture"), b"msf1": ("heic", "HEIF picture"), b"hevc": ("heic", "HEIF picture"),
-    b"avif": ("avif", "AVIF picture"), b"avis": ("avif", "AVIF picture"), b"M4A ": ("m4a", "MPEG-4 audio"),
-    b"M4B ": ("m4b", "MPEG-4 audio book"), b"M4V ": ("m4v", "MPEG-4 video"), b"crx ": ("cr3", "Canon raw picture"),
-    b"f4v ": ("f4v", "Flash video"),
+    b"qt  ": _MOV, b"heic": _HEIC, b"heix": _HEIC, b"heim": _HEIC, b"heis": _HEIC, b"mif1": _HEIF, b"mif2": _HEIF,
+    b"msf1": _HEICS, b"hevc": _HEICS, b"hevx": _HEICS, b"avci": _AVCI, b"avcs": _AVCI, b"avif": _AVIF, b"avis": _AVIFS,
+    b"M4A ": Kind("m4a", "audio/mp4", "MPEG-4 audio"), b"M4B ": Kind("m4b", "audio/mp4", "MPEG-4 audio book"),
+    b"M4P ": Kind("m4p", "audio/mp4", "MPEG-4 audio (protected)"), b"M4V ": Kind("m4v", "video/x-m4v", "Apple video (M4V)"),
+    b"crx ": Kind("cr3", "image/x-canon-cr3", "Canon raw photograph (CR3)"), b"f4v ": Kind("f4v", "video/mp4", "Flash video (F4V)"),
+    b"F4V ": Kind("f4v", "video/mp4", "Flash video (F4V)"), b"F4A ": Kind("f4a", "audio/mp4", "Flash audio (F4A)"),
+    b"aax ": Kind("aax", "audio/vnd.audible.aax", "Audible book (AAX)"), b"MSNV": Kind("mp4", "video/mp4", "MPEG-4 video (Sony)"),
+    b"XAVC": Kind("mp4", "video/mp4", "XAVC video (Sony cameras)"), b"dash": Kind("mp4", "video/mp4", "MPEG-4 video (DASH)"),
 }  # fmt: skip
+_CAMERAS = {
+    b"GPRO": "MPEG-4 video (GoPro)",
+    b"CAEP": "MPEG-4 video (Canon)",
+    b"pana": "MPEG-4 video (Panasonic)",
+    b"niko": "MPEG-4 video (Nikon)",
+}
+"""Brands that a camera puts among the compatible ones, or as the minor version."""
 
 
 def _boxes(data: ByteSource, budget: Budget) -> Iterator[tuple[bytes, int, int]]:
@@ -51,13 +67,20 @@ def _boxes(data: ByteSource, budget: Budget) -> Iterator[tuple[bytes, int, int]]
 
 
 def _kind(data: ByteSource) -> tuple[str, str]:
-    head = data.read_at(0, 12)
+    head = data.read_at(0, 64)
     if head[4:8] != b"ftyp":
-        return "mov", "QuickTime video"
-    brand = head[8:12]
+        return _MOV.extension, _MOV.title
+    brand, size = head[8:12], int.from_bytes(head[:4], "big")
     if brand[:2] == b"3g":
-        return "3gp", "3GP video"
-    return _BRANDS.get(brand, ("", ""))
+        kind = _3G2 if brand[2:3] == b"2" else _3GP
+        return kind.extension, kind.title
+    listed = [head[i : i + 4] for i in range(8, min(size, len(head)), 4)]
+    if brand in (b"mif1", b"msf1"):
+        # the brands behind tell what the pictures are coded in
+        brand = next((b for b in listed[2:] if b in _BRANDS and b not in (b"mif1", b"msf1", b"mif2")), brand)
+    if (kind_or_none := _BRANDS.get(brand)) is not None:
+        return kind_or_none.extension, kind_or_none.title
+    return "", next((title for mark, title in _CAMERAS.items() if mark in listed), "")
 
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
@@ -154,6 +177,15 @@ CARVERS = (
             "media data whose movie header lies elsewhere (interrupted recordings) is reported incomplete, not rebuilt",
             "video samples are verified for AVC and HEVC; other codecs by the sample tables alone",
             "a box of a kind not listed at the top level ends the file",
+            "what a maker appends behind the boxes (Insta360 trailers) is left out",
+        ),
+        kinds=(
+            _MP4,
+            _MOV,
+            _3GP,
+            _3G2,
+            *dict.fromkeys(_BRANDS.values()),
+            *(Kind("mp4", "video/mp4", title) for title in _CAMERAS.values()),
         ),
     ),
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from forensiclib.core.declare import Carver, Find, Signature
+from dataclasses import replace
+
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
 __all__ = ["CARVERS", "measure"]
 
+_MPG, _VOB = Kind("mpg", "video/mpeg", "MPEG program stream"), Kind("vob", "video/mpeg", "DVD video (VOB)")
 ENOUGH = 4
 """Packs that make a stream."""
-_END, _PACK, _SYSTEM = 0xB9, 0xBA, 0xBB
+_END, _PACK, _SYSTEM, _NAVIGATION = 0xB9, 0xBA, 0xBB, 0xBF
 PADDING = 1 << 16
 SECTOR = 512
 
@@ -39,7 +42,17 @@ def _behind_zeros(data: ByteSource, at: int) -> int:
 
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
-    """Packs to the end code."""
+    """Packs to the end code. A DVD's stream begins with a pack of navigation data."""
+    find = _measure(data, budget)
+    if find is None:
+        return None
+    at = _step(data, 0)[1]
+    kind, length = _step(data, at)
+    navigation = kind == _SYSTEM and _step(data, at + length) == (_NAVIGATION, 986)
+    return replace(find, extension=_VOB.extension, title=_VOB.title) if navigation else find
+
+
+def _measure(data: ByteSource, budget: Budget) -> Find | None:
     at, packs, video = 0, 0, False
     while True:
         budget.item()
@@ -86,6 +99,7 @@ CARVERS = (
         measure=measure,
         maximum=64 << 30,
         refs=("ISO/IEC 11172-1, 2.4.3: pack and packet", "ISO/IEC 13818-1, 2.5.3: program stream"),
-        gaps=("elementary and transport streams are not recognised", "the end of a stream without end code is where no packet follows"),
+        kinds=(_MPG, _VOB),
+        gaps=("elementary streams are not recognised", "the end of a stream without end code is where no packet follows"),
     ),
 )

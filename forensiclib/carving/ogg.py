@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.ogg import PAGE
@@ -13,6 +13,15 @@ __all__ = ["CARVERS", "measure"]
 
 _MIRROR = bytes(int(f"{b:08b}"[::-1], 2) for b in range(256))
 _FIRST, _LAST = 2, 4
+_KINDS = (
+    (b"theora", Kind("ogv", "video/ogg", "Ogg video")),
+    (b"video", Kind("ogm", "video/x-ogm", "Ogg video (OGM)")),
+    (b"OpusHead", Kind("opus", "audio/opus", "Opus audio")),
+    (b"\x7fFLAC", Kind("oga", "audio/ogg", "Ogg audio (FLAC)")),
+    (b"Speex", Kind("spx", "audio/x-speex", "Speex speech")),
+    (b"vorbis", Kind("ogg", "audio/ogg", "Ogg audio (Vorbis)")),
+)
+"""By what the first packets hold; what comes first decides."""
 SECTOR = 512
 
 
@@ -37,11 +46,8 @@ def _page(data: ByteSource, at: int) -> tuple[int, int, int, int] | None:
 
 def _content(first: bytes) -> tuple[str, str]:
     """Extension and title by the first packet of the first streams."""
-    if b"theora" in first or b"video" in first:
-        return "ogv", "Ogg video"
-    if b"OpusHead" in first:
-        return "opus", "Opus audio"
-    return "", ""
+    kind = next((kind for mark, kind in _KINDS if mark in first), None)
+    return (kind.extension, kind.title) if kind else ("", "")
 
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
@@ -85,5 +91,6 @@ CARVERS = (
         maximum=64 << 30,
         refs=("RFC 3533, section 6: the Ogg page format", "RFC 3533, section 4: chained and multiplexed streams"),
         gaps=("a chained stream that begins on a multiple of 512 bytes is taken for another file",),
+        kinds=(*(kind for _, kind in _KINDS), Kind("ogg", "application/ogg", "Ogg audio or video")),
     ),
 )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import zlib
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
-__all__ = ["CARVERS", "measure"]
+__all__ = ["CARVERS", "MAGIC", "crc_holds", "measure"]
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 CHUNK = 1 << 20
+_PNG, _APNG = Kind("png", "image/png", "PNG picture"), Kind("apng", "image/apng", "Animated PNG picture")
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
@@ -20,7 +21,7 @@ def _header_sound(body: bytes) -> bool:
     return 0 < width < 1 << 31 and 0 < height < 1 << 31 and body[8] in _DEPTHS.get(body[9], ()) and body[10:12] == b"\0\0" and body[12] < 2
 
 
-def _crc_holds(data: ByteSource, at: int, size: int) -> bool:
+def crc_holds(data: ByteSource, at: int, size: int) -> bool:
     """Of the chunk at ``at``: type and ``size`` bytes of content against the CRC behind them."""
     crc, end = 0, at + 8 + size
     place = at + 4
@@ -35,7 +36,7 @@ def _crc_holds(data: ByteSource, at: int, size: int) -> bool:
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
     """Chunks from IHDR to IEND."""
-    at, chunks, pixels = len(MAGIC), 0, False
+    at, chunks, pixels, moving = len(MAGIC), 0, False, False
     if data.read_at(0, at) != MAGIC:
         return None
     while True:
@@ -44,16 +45,18 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         size, kind = int.from_bytes(head[:4], "big"), head[4:]
         if chunks == 0 and (size != 13 or kind != b"IHDR" or not _header_sound(data.read_at(at + 8, 13).ljust(13, b"\xff"))):
             return None
-        if len(head) < 8 or size >= 1 << 31 or not kind.isalpha() or at + 12 + size > data.size or not _crc_holds(data, at, size):
+        if len(head) < 8 or size >= 1 << 31 or not kind.isalpha() or at + 12 + size > data.size or not crc_holds(data, at, size):
             if not pixels:
                 # a chunk of pixels that breaks off in the middle is still part of a picture
                 return Find(at, 0.3, "header sound, no whole pixel chunk", complete=False, owned=at) if chunks and kind == b"IDAT" else None
             return Find(at, 0.6, f"{chunks} chunks with good CRC, then damage", complete=False, owned=at)
         chunks += 1
+        moving = moving or (kind == b"acTL" and not pixels)
         pixels = pixels or kind == b"IDAT"
         at += 12 + size
         if kind == b"IEND":
-            return Find(at, 1.0, f"all {chunks} chunk CRCs good, to IEND") if pixels else None
+            what = (_APNG.extension, _APNG.title) if moving else ("", "")
+            return Find(at, 1.0, f"all {chunks} chunk CRCs good, to IEND", *what) if pixels else None
 
 
 CARVERS = (
@@ -67,5 +70,6 @@ CARVERS = (
         maximum=1 << 30,
         refs=("W3C PNG specification, third edition (2025), 5: datastream structure, 11.2: critical chunks",),
         gaps=("the pixel data is checked by its CRCs, not decompressed",),
+        kinds=(_PNG, _APNG),
     ),
 )

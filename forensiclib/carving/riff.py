@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.riff import CHUNK, LIST, WAVE_FORMAT
@@ -12,6 +12,7 @@ from forensiclib.formats.riff import CHUNK, LIST, WAVE_FORMAT
 __all__ = ["CARVERS", "measure_avi", "measure_wav", "measure_webp"]
 
 REFS = ("Multimedia Programming Interface and Data Specifications 1.0 (1991), 2: Resource Interchange File Format",)
+_WAV, _BWF = Kind("wav", "audio/wav", "WAV audio"), Kind("wav", "audio/wav", "Broadcast wave audio")
 _STREAM = (b"dc", b"db", b"wb", b"tx", b"pc", b"iv", b"sb")
 
 
@@ -110,7 +111,13 @@ def measure_wav(data: ByteSource, budget: Budget) -> Find | None:
         )
     if b"data" not in kinds:
         return None
-    return Find(end, 0.9, f"{len(chunks)} chunks to the stated end; {fmt['rate']} Hz, {fmt['channels']} channel(s)")
+    return Find(
+        end,
+        0.9,
+        f"{len(chunks)} chunks to the stated end; {fmt['rate']} Hz, {fmt['channels']} channel(s)",
+        "",
+        _BWF.title if b"bext" in kinds else "",
+    )
 
 
 def measure_webp(data: ByteSource, budget: Budget) -> Find | None:
@@ -143,7 +150,7 @@ CARVERS = (
     ),
     _carver(
         name="wav", title="WAV audio", extension="wav", mime="audio/wav", signatures=(_form(b"WAVE"),), measure=measure_wav,
-        refs=(*REFS, "the same, 3: WAVE"), gaps=("RF64 and BW64 (more than 4 GiB) are not recognised", "samples cannot be verified"),
+        refs=(*REFS, "the same, 3: WAVE"), gaps=("samples cannot be verified",), kinds=(_WAV, _BWF),
     ),
     _carver(
         name="webp", title="WebP picture", extension="webp", mime="image/webp", signatures=(_form(b"WEBP"),), measure=measure_webp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.errors import Corrupt, LimitExceeded, Truncated
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -15,10 +15,28 @@ __all__ = ["CARVERS", "measure"]
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _WIDTH, _HEIGHT, _MAKE, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 256, 257, 271, 273, 279, 324, 325
+_RAW_DATA = 0x118
 _SUB, _JPEG, _JPEG_SIZE, _EXIF, _GPS, _INTEROP, _DNG = 330, 513, 514, 34665, 34853, 40965, 50706
-_MAKES = {b"NIKON": "nef", b"SONY": "arw", b"PENTAX": "pef", b"OLYMPUS": "orf", b"SAMSUNG": "srw"}
+_MAKES = {
+    b"NIKON": Kind("nef", "image/x-nikon-nef", "Nikon raw photograph"),
+    b"SONY": Kind("arw", "image/x-sony-arw", "Sony raw photograph"),
+    b"PENTAX": Kind("pef", "image/x-pentax-pef", "Pentax raw photograph"),
+    b"OLYMPUS": Kind("orf", "image/x-olympus-orf", "Olympus raw photograph"),
+    b"SAMSUNG": Kind("srw", "image/x-samsung-srw", "Samsung raw photograph"),
+    b"HASSELBLAD": Kind("3fr", "image/x-hasselblad-3fr", "Hasselblad raw photograph"),
+    b"SEIKO EPSON": Kind("erf", "image/x-epson-erf", "Epson raw photograph"),
+    b"EASTMAN KODAK": Kind("kdc", "image/x-kodak-kdc", "Kodak raw photograph"),
+    b"KODAK": Kind("dcr", "image/x-kodak-dcr", "Kodak raw photograph (DCR)"),
+    b"PHASE ONE": Kind("iiq", "image/x-phaseone-iiq", "Phase One raw photograph"),
+    b"LEAF": Kind("mos", "image/x-leaf-mos", "Leaf raw photograph"),
+    b"MAMIYA": Kind("mef", "image/x-mamiya-mef", "Mamiya raw photograph"),
+}
+_TIFF, _BIGTIFF = Kind("tif", "image/tiff", "TIFF picture"), Kind("tif", "image/tiff", "BigTIFF picture")
+_CR2, _DNG_KIND = Kind("cr2", "image/x-canon-cr2", "Canon raw photograph"), Kind("dng", "image/x-adobe-dng", "Digital negative (DNG)")
+_RW2, _RWL = Kind("rw2", "image/x-panasonic-rw2", "Panasonic raw photograph"), Kind("rwl", "image/x-leica-rwl", "Leica raw photograph")
 _FOLLOWED = {
     _WIDTH, _HEIGHT, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _SUB, _JPEG, _JPEG_SIZE, _EXIF, _GPS, _INTEROP,
+    _RAW_DATA,
 }  # fmt: skip
 """Tags whose numbers lead further."""
 _DIRECTORIES = 256
@@ -114,6 +132,8 @@ class _Walk:
 
     def picture(self, values: dict[int, tuple[int, ...]]) -> None:
         """Claim the strips, tiles or embedded JPEG of a directory."""
+        if _RAW_DATA in values and _STRIPS in values:  # Panasonic: strips at FFFFFFFF, the true place in a tag of its own
+            values[_STRIPS] = values[_RAW_DATA]
         for places, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
             if places in values and sizes in values:
                 if len(values[places]) != len(values[sizes]):
@@ -125,14 +145,18 @@ class _Walk:
             self.claim(values[_JPEG][0], values[_JPEG_SIZE][0])
 
 
-def _extension(head: bytes, walk: _Walk) -> str:
-    if head[8:10] == b"CR":
-        return "cr2"
-    if walk.dng:
-        return "dng"
+def _kind(head: bytes, walk: _Walk) -> Kind:
     make = walk.make.upper()
-    raw = next((ext for name, ext in _MAKES.items() if make.startswith(name)), "")
-    return raw if raw and len(walk.seen) > 2 else "orf" if head[2:4] in (b"RO", b"RS") else ""
+    if head[2:4] == b"U\0":
+        return _RWL if make.startswith(b"LEICA") else _RW2
+    if head[8:10] == b"CR":
+        return _CR2
+    if walk.dng:
+        return _DNG_KIND
+    raw = next((kind for name, kind in _MAKES.items() if make.startswith(name)), None)
+    if raw is not None and len(walk.seen) > 2:
+        return raw
+    return _MAKES[b"OLYMPUS"] if head[2:4] in (b"RO", b"RS") else _BIGTIFF if walk.big else _TIFF
 
 
 def measure(data: ByteSource, budget: Budget) -> Find | None:
@@ -157,8 +181,8 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         return Find(min(walk.reach, data.size), 0.3, f"{walk.pictures} picture(s), then {error}", complete=False, owned=0)
     if not walk.pictures:
         return None
-    extension = _extension(head, walk)
-    title = "Raw camera picture" if extension else ""
+    kind = _kind(head, walk)
+    extension, title = kind.extension, kind.title
     reason = f"{len(walk.seen)} directories, {walk.pictures} picture(s), all values, strips and tiles inside"
     if walk.reach > data.size:
         return Find(data.size, 0.3, reason + "; not all of it", extension, title, complete=False, owned=0)
@@ -176,6 +200,8 @@ CARVERS = (
             Signature(b"MM\0*"),
             Signature(b"II+\0\x08\0\0\0"),
             Signature(b"MM\0+\0\x08\0\0"),
+            Signature(b"IIU\0\x18\0\0\0"),
+            Signature(b"IIU\0\x08\0\0\0"),
             Signature(b"IIRO\x08\0\0\0"),
             Signature(b"IIRS\x08\0\0\0"),
         ),
@@ -184,8 +210,8 @@ CARVERS = (
         refs=("TIFF Revision 6.0 (1992), sections 2, 8, 15", "BigTIFF design, libtiff", "Adobe DNG Specification 1.7, tags"),
         gaps=(
             "what only a maker note points to (previews, calibration) is not counted: a raw file may be cut short",
-            "Panasonic RW2 is not recognised",
             "pixels are not decoded",
         ),
+        kinds=(_TIFF, _BIGTIFF, _CR2, _DNG_KIND, _RW2, _RWL, *_MAKES.values()),
     ),
 )

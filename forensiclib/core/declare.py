@@ -13,8 +13,8 @@ from forensiclib.core.source import ByteSource
 
 __all__ = [
     "Binary", "Carver", "Checked", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType",
-    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path",
-    "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer", "VolumeSystem",
+    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Kind",
+    "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -275,6 +275,15 @@ class Find:
     owned: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One file type of a carver whose content decides the type: what a Find of it says."""
+
+    extension: str
+    mime: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carver(Declaration):
     """A file type that can be recognised without a file system.
@@ -284,6 +293,7 @@ class Carver(Declaration):
     measure(data, budget)   ``data`` starts at the candidate and reaches as far as a file may; returns
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
+    kinds        the types that its finds can be; empty: the one of the declaration
     """
 
     extension: str
@@ -323,3 +333,4 @@ class TextPattern(Declaration):
     expression: str
     check: Callable[[str], Checked | None]
     ignore_case: bool = False
+    kinds: tuple[Kind, ...] = ()

@@ -65,7 +65,8 @@ def _facts(d: Declaration) -> list[str]:
     if isinstance(d, FileSystemFormat):
         return [f"Engine: {d.engine}"]
     if isinstance(d, Carver):
-        return [f"Extension {_code(d.extension)}, type {_code(d.mime)}, at most {d.maximum:,} bytes"]
+        kinds = [f"Kind: {_text(kind.title)}, extension {_code(kind.extension)}, type {_code(kind.mime)}" for kind in d.kinds]
+        return [f"Extension {_code(d.extension)}, type {_code(d.mime)}, at most {d.maximum:,} bytes", *kinds]
     if isinstance(d, Extractor):
         return [f"Platform: {_text(d.platform)}", f"Source: {_source(d.source)}"]
     return []
