@@ -301,6 +301,7 @@ class Carver(Declaration):
     signatures: tuple[Signature, ...]
     measure: Callable[[ByteSource, Budget], Find | None]
     maximum: int = 4 << 30
+    kinds: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,4 +334,3 @@ class TextPattern(Declaration):
     expression: str
     check: Callable[[str], Checked | None]
     ignore_case: bool = False
-    kinds: tuple[Kind, ...] = ()
