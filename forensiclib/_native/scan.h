@@ -206,6 +206,13 @@ static int64_t scan_room(const scan_state *s, int64_t e) { return e < s->size - 
 
 #define SCAN_TARGET2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
 
+/* Eight offsets, those of the mask moved to the front: no branch that random bytes decide. */
+SCAN_TARGET2 static inline uint32_t scan_list8(const scan_state *s, uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
+    __m256i steps = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(s->front + mask)));
+    _mm256_storeu_si256((__m256i *)(void *)(list + count), _mm256_add_epi32(steps, _mm256_set1_epi32((int)at)));
+    return count + (uint32_t)__builtin_popcount(mask);
+}
+
 SCAN_TARGET2 static inline uint32_t scan_list2(uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
     for (; mask; mask &= mask - 1) list[count++] = at + (uint32_t)__builtin_ctz(mask);
     return count;
@@ -260,7 +267,7 @@ SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t
         h = _mm256_srl_epi32(_mm256_mullo_epi32(_mm256_and_si256(_mm256_shuffle_epi8(w, spread), fold), times), shift);
         g = _mm256_i32gather_epi32((const int *)(const void *)s->bitmap, _mm256_srli_epi32(h, 5), 4);
         g = _mm256_sllv_epi32(g, _mm256_andnot_si256(h, all));
-        c = scan_list2(list, c, (uint32_t)(p - b), (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(g)));
+        c = scan_list8(s, list, c, (uint32_t)(p - b), (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(g)));
     }
     *count = c;
     return p;
@@ -283,7 +290,7 @@ SCAN_TARGET2 static int64_t scan_wide2(const scan_state *s, int64_t b, int64_t e
     return p;
 }
 
-#define SCAN_TARGET5 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,gfni,bmi,bmi2,popcnt,lzcnt")))
+#define SCAN_TARGET5 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni,bmi,bmi2,popcnt,lzcnt")))
 
 SCAN_TARGET5 static inline uint32_t scan_list5(uint32_t *list, uint32_t count, uint32_t at, uint64_t mask) {
     const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -300,10 +307,8 @@ SCAN_TARGET5 static inline uint32_t scan_list5(uint32_t *list, uint32_t count, u
 }
 
 /* A 256-entry look-up: two 128-entry permutes, the top bit of the index chooses. */
-SCAN_TARGET5 static inline __m512i scan_lookup(const uint8_t *table, __m512i b) {
-    const __m512i *t = (const __m512i *)(const void *)table;
-    __m512i below = _mm512_permutex2var_epi8(_mm512_loadu_si512(t), b, _mm512_loadu_si512(t + 1));
-    __m512i above = _mm512_permutex2var_epi8(_mm512_loadu_si512(t + 2), b, _mm512_loadu_si512(t + 3));
+SCAN_TARGET5 static inline __m512i scan_lookup(const __m512i *t, __m512i b) {
+    __m512i below = _mm512_permutex2var_epi8(t[0], b, t[1]), above = _mm512_permutex2var_epi8(t[2], b, t[3]);
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(b), below, above);
 }
 
@@ -314,27 +319,50 @@ SCAN_TARGET5 static inline __m512i scan_mixed(__m512i a, __m512i b, long long ma
     return _mm512_xor_si512(a, _mm512_gf2p8affine_epi64_epi8(b, _mm512_set1_epi64(matrix), 0));
 }
 
+SCAN_TARGET5 static int64_t scan_gather5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    const __m128i first = _mm_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6);
+    const __m512i four = _mm512_broadcast_i32x4(first), steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i spread = _mm512_add_epi8(four, _mm512_slli_epi32(_mm512_mullo_epi32(_mm512_srli_epi32(steps, 2), _mm512_set1_epi32(0x01010101)), 2));
+    const __m512i fold = _mm512_set1_epi32((int)s->fold), times = _mm512_set1_epi32((int)SCAN_MULTIPLIER), all = _mm512_set1_epi32(31);
+    const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
+    int64_t p = b, last = scan_room(s, e);
+    uint32_t c = *count;
+    for (; p + 16 <= last; p += 16) {
+        __m512i w = _mm512_permutexvar_epi8(spread, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(s->data + p)))), h, g;
+        __mmask16 m;
+        h = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_and_si512(w, fold), times), shift);
+        g = _mm512_i32gather_epi32(_mm512_srli_epi32(h, 5), (const void *)s->bitmap, 4);
+        m = _mm512_movepi32_mask(_mm512_sllv_epi32(g, _mm512_andnot_si512(h, all)));
+        _mm512_storeu_si512((void *)(list + c), _mm512_maskz_compress_epi32(m, _mm512_add_epi32(steps, _mm512_set1_epi32((int)(p - b)))));
+        c += (uint32_t)__builtin_popcount(m);
+    }
+    *count = c;
+    return p;
+}
+
 SCAN_TARGET5 static inline int64_t scan_lookups5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count, const int asked) {
     int64_t p = b, last = scan_room(s, e);
-    const uint8_t *t = s->lookup;
+    __m512i t[4 * SCAN_LOOKUPS];
     uint32_t c = *count;
+    int i;
+    for (i = 0; i < 4 * asked; i++) t[i] = _mm512_loadu_si512((const void *)(s->lookup + 64 * i));  /* registers, or aligned beside them */
     for (; p + 64 <= last; p += 64) {
         __m512i b0 = _mm512_loadu_si512((const void *)(s->data + p)), b1 = _mm512_loadu_si512((const void *)(s->data + p + 1));
         __m512i b2 = _mm512_loadu_si512((const void *)(s->data + p + 2)), b3 = _mm512_loadu_si512((const void *)(s->data + p + 3));
-        __m512i all = _mm512_and_si512(_mm512_and_si512(scan_lookup(t, b0), scan_lookup(t + 256, b1)),
-                                       _mm512_and_si512(scan_lookup(t + 512, b2), scan_lookup(t + 768, b3)));
+        __m512i all = _mm512_and_si512(_mm512_and_si512(scan_lookup(t, b0), scan_lookup(t + 4, b1)),
+                                       _mm512_and_si512(scan_lookup(t + 8, b2), scan_lookup(t + 12, b3)));
         uint64_t mask;
         if (asked > 4) {
-            all = _mm512_and_si512(all, scan_lookup(t + 4 * 256, scan_mixed(b0, b1, SCAN_ROTATE3)));
-            all = _mm512_and_si512(all, scan_lookup(t + 5 * 256, scan_mixed(b2, b3, SCAN_ROTATE3)));
+            all = _mm512_and_si512(all, scan_lookup(t + 16, scan_mixed(b0, b1, SCAN_ROTATE3)));
+            all = _mm512_and_si512(all, scan_lookup(t + 20, scan_mixed(b2, b3, SCAN_ROTATE3)));
         }
         if (asked > 6) {
-            all = _mm512_and_si512(all, scan_lookup(t + 6 * 256, scan_mixed(b1, b2, SCAN_ROTATE3)));
-            all = _mm512_and_si512(all, scan_lookup(t + 7 * 256, scan_mixed(b0, b2, SCAN_ROTATE5)));
+            all = _mm512_and_si512(all, scan_lookup(t + 24, scan_mixed(b1, b2, SCAN_ROTATE3)));
+            all = _mm512_and_si512(all, scan_lookup(t + 28, scan_mixed(b0, b2, SCAN_ROTATE5)));
         }
         if (asked > 8) {
-            all = _mm512_and_si512(all, scan_lookup(t + 8 * 256, scan_mixed(b1, b3, SCAN_ROTATE5)));
-            all = _mm512_and_si512(all, scan_lookup(t + 9 * 256, scan_mixed(b0, b3, SCAN_ROTATE5)));
+            all = _mm512_and_si512(all, scan_lookup(t + 32, scan_mixed(b1, b3, SCAN_ROTATE5)));
+            all = _mm512_and_si512(all, scan_lookup(t + 36, scan_mixed(b0, b3, SCAN_ROTATE5)));
         }
         mask = _mm512_test_epi8_mask(all, all);
         if (mask) c = scan_list5(list, c, (uint32_t)(p - b), mask);
@@ -375,7 +403,7 @@ static int scan_best_level(void) {
 #ifdef SCAN_X86
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) return SCAN_SCALAR;
-    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("gfni"))
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("gfni"))
         return SCAN_VBMI;
     return SCAN_AVX2;
 #endif
@@ -398,7 +426,8 @@ static uint32_t scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, 
         c = scan_sift(s, b, s->first, c);
         filtered = 1;
     }
-    if (!filtered && level != SCAN_SCALAR) p = scan_gather2(s, b, e, s->first, &c);
+    if (!filtered && level == SCAN_VBMI) p = scan_gather5(s, b, e, s->first, &c);
+    else if (!filtered && level == SCAN_AVX2) p = scan_gather2(s, b, e, s->first, &c);
 #endif
     if (filtered && s->shorts) {
         for (; p < e; p++) {

@@ -31,6 +31,7 @@ typedef struct {
     int full, failed, skip;
     int busy;                            /* batches for which the look-ups are left out, since nearly all passed them */
     uint8_t small[64];                   /* nibble tables of the buckets of anchors of one and two bytes */
+    uint64_t front[256];                 /* for each mask of eight: the places of its bits */
     uint32_t first[4096 + 64], second[4096 + 64];
 } scan_state;
 
@@ -100,6 +101,11 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     if (bad) return -1;
     s->fold = s->flags & SCAN_THREE_BYTES ? SCAN_FOLD & 0xFFFFFFu : SCAN_FOLD;
     for (i = 0; i < 256; i++) {
+        uint64_t j, n = 0;
+        for (j = 0; j < 8; j++)
+            if (i >> j & 1) s->front[i] |= j << (8 * n++);
+    }
+    for (i = 0; i < 256; i++) {
         uint8_t a = s->lookup[i] & (uint8_t)s->shorts, b = s->lookup[256 + i] & (uint8_t)s->shorts;
         s->small[i & 15] |= a;
         s->small[16 + (i >> 4)] |= a;
@@ -140,7 +146,7 @@ static int scan_price(const uint8_t *v, uint32_t n) {
     uint32_t j;
     int price = 0;
     for (j = 0; j < n; j++) {
-        price += scan_common(v[j]);
+        price += scan_common(v[j]) - 40;
         if (j && v[j] >= 'A' && v[j] <= 'Z' && v[j - 1] >= 'A' && v[j - 1] <= 'Z')
             price += 4 * (SCAN_PAIR[(v[j - 1] - 'A') * 26 + v[j] - 'A'] - '4');
     }
@@ -165,7 +171,7 @@ static uint32_t scan_key(const uint8_t *v, uint32_t n) {
     return key;
 }
 
-/* The best window of neighbouring bytes: the longest, then the rarest; shape 0 when all is masked out. ``first``: the first, whatever it costs. */
+/* The best window of neighbouring bytes, the rarest; shape 0 when all is masked out. ``first``: the first, whatever it costs. */
 static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, int limit, int first, uint64_t *crowd, uint32_t room, scan_anchor *best) {
     uint32_t place, j;
     int price, cheapest = 0, free;
@@ -179,10 +185,10 @@ static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, in
             free = more;
             v[j] = want[place + j] & 0xDF;
         }
-        if (!j || j < best->shape) continue;
+        if (!j) continue;
         price = scan_price(v, j) + 4 * free;
         if (!first) price += 4 * scan_width(scan_crowd(crowd, room, j, scan_key(v, j), 0));
-        if (j > best->shape || price < cheapest) { best->shape = j; best->place = place; best->key = scan_key(v, j); cheapest = price; }
+        if (!best->shape || price < cheapest) { best->shape = j; best->place = place; best->key = scan_key(v, j); cheapest = price; }
     }
 }
 
@@ -309,7 +315,7 @@ static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anch
         }
         estimate += part;
     }
-    if (estimate < (uint64_t)1 << 26) scan_put(blob + 52, scan_u32(blob + 52) | SCAN_USE_NIBBLES);
+    if (estimate < (uint64_t)1 << 27) scan_put(blob + 52, scan_u32(blob + 52) | SCAN_USE_NIBBLES);
 }
 
 /* The keys of an anchor: all values that its masks let through, bit 5 of each byte cleared. ``key`` goes from 0 on; 0 when there are no more. */
@@ -331,7 +337,7 @@ static void scan_mark_any(uint8_t *map, uint32_t bits, uint32_t word) {
 }
 
 static uint32_t scan_map_bits(uint64_t marks) {
-    int width = scan_width(16 * marks);
+    int width = scan_width(32 * marks);
     return width < 15 ? 15 : width > 21 ? 21 : (uint32_t)width;
 }
 
@@ -357,7 +363,7 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
         if (n == SCAN_WIDE3) spread += 128;
     }
     marks = fours + 128 * threes;
-    if (marks > 1u << 18) { marks = fours + threes; flags |= SCAN_THREE_BYTES; }
+    if (marks > 1u << 18 || (16 * threes > fours && marks > 4096)) { marks = fours + threes; flags |= SCAN_THREE_BYTES; }
     bits = scan_map_bits(marks);
     wide_bits = spread ? scan_map_bits(spread) : 0;
     n = (uint32_t)scan_width(2 * entries);

@@ -74,7 +74,7 @@ def _common(byte: int) -> int:
 
 
 def _price(key: bytes) -> int:
-    price = sum(map(_common, key))
+    price = sum(_common(b) - 40 for b in key)
     for a, b in zip(key, key[1:], strict=False):
         if 65 <= a <= 90 and 65 <= b <= 90:
             price += 4 * (int(_PAIR[(a - 65) * 26 + b - 65]) - 4)
@@ -106,7 +106,7 @@ def _number(key: bytes) -> int:
 
 
 def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None) -> tuple[int, int, int]:
-    """Shape, key and place of the best window: the longest, then the rarest; the first without a crowd. Shape 0: all is masked out."""
+    """Shape, key and place of the rarest window; of the first without a crowd. Shape 0: all is masked out."""
     best, cheapest = (0, 0, 0), 0
     for place in range(len(want)):
         if best[0] and (place >= 64 or crowd is None):
@@ -117,13 +117,13 @@ def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None) -> tuple[
             if not mask[place + n] or (n and more > limit):
                 break
             n, free = n + 1, more
-        if not n or n < best[0]:
+        if not n:
             continue
         key = bytes(b & 0xDF for b in want[place : place + n])
         price = _price(key) + 4 * free
         if crowd is not None:
             price += 4 * crowd[n, _number(key)].bit_length()
-        if n > best[0] or price < cheapest:
+        if not best[0] or price < cheapest:
             best, cheapest = (n, _number(key), place), price
     return best
 
@@ -151,7 +151,7 @@ def _hash(word: int, bits: int) -> int:
 
 
 def _map_bits(marks: int) -> int:
-    return max(15, min(21, (16 * marks).bit_length()))
+    return max(15, min(21, (32 * marks).bit_length()))
 
 
 def _deal(anchors: list[_Anchor], count: int) -> tuple[list[int], list[int]]:
@@ -236,7 +236,7 @@ def _nibbles(anchors: list[_Anchor], values: Values) -> tuple[bytes, bool]:
         for at in range(128):
             counts[at >> 4] += table[(number >> 3) * 128 + at] >> (number & 7) & 1
         parts.append([low * high for low, high in zip(counts[::2], counts[1::2], strict=True)])
-    return bytes(table), _estimate(parts) < 1 << 26
+    return bytes(table), _estimate(parts) < 1 << 27
 
 
 class _Bits:
@@ -317,8 +317,9 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     marks: Counter[int] = Counter()
     for anchor in anchors:
         marks[anchor.shape] += len(keys(anchor))
-    short = marks[4] + 128 * marks[3] > 1 << 18
-    narrow = _Bits(_map_bits(marks[4] + marks[3] if short else marks[4] + 128 * marks[3]))
+    expanded = marks[4] + 128 * marks[3]
+    short = expanded > 1 << 18 or (16 * marks[3] > marks[4] and expanded > 4096)
+    narrow = _Bits(_map_bits(marks[4] + marks[3] if short else expanded))
     spread = _Bits(_map_bits(marks[_WIDE4] + 128 * marks[_WIDE3])) if marks[_WIDE4] + marks[_WIDE3] else None
     threes = _Bits(15)
     slot_bits = max(8, min(18, (2 * sum(marks.values())).bit_length()))
