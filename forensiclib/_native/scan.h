@@ -48,6 +48,11 @@ static inline uint32_t scan_wide_word(const scan_state *s, int64_t p) {
     return word;
 }
 
+static inline uint64_t scan_six_word(const scan_state *s, int64_t p) {
+    if (p + 8 <= s->size) return scan_u64(s->data + p);
+    return scan_word(s, p) | (uint64_t)(p + 4 < s->size ? scan_word(s, p + 4) : 0) << 32;
+}
+
 /* ---- hits ---- */
 
 static int scan_keep(scan_state *s, int64_t at, uint32_t pattern, int64_t anchor) {
@@ -112,27 +117,43 @@ static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape) 
 
 static uint32_t scan_key_of(uint32_t word, uint32_t shape) { return word & (shape >= 4 ? SCAN_FOLD : SCAN_FOLD & ((1u << (8 * shape)) - 1)); }
 
-/* The offsets of a list, ascending: every anchor of those shapes that begins there. Their hash slots are asked for in time. */
-static void scan_settle(scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t shapes, int wide) {
-    uint32_t i, shape, ahead = wide ? SCAN_WIDE4 : 4;
-    for (i = 0; i < count; i++) {
-        int64_t p = b + list[i];
-        uint32_t word;
-        if (p >= s->edge) return;
-        if (i + 12 < count) {
-            uint32_t later = wide ? scan_wide_word(s, b + list[i + 12]) : scan_word(s, b + list[i + 12]);
-            SCAN_PREFETCH(s->slots + 4 * (size_t)scan_slot(later & SCAN_FOLD, ahead, s->slot_bits));
-            later = wide ? scan_wide_word(s, b + list[i + 6]) : scan_word(s, b + list[i + 6]);
-            SCAN_PREFETCH(s->entry + 32 * (size_t)scan_u32(s->slots + 4 * (size_t)scan_slot(later & SCAN_FOLD, ahead, s->slot_bits)));
+static inline uint32_t scan_key_at(const scan_state *s, int64_t p, uint32_t shape) {
+    if (shape == SCAN_SIX) return scan_six(scan_six_word(s, p));
+    if (shape >= SCAN_WIDE3) return scan_wide_word(s, p) & (shape == SCAN_WIDE3 ? SCAN_FOLD & 0xFFFFFF : SCAN_FOLD);
+    return scan_key_of(scan_word(s, p), shape);
+}
+
+/* The offsets of a list, ascending: every anchor of that shape that begins there. Three passes, so that the memory has time to answer. */
+static void scan_settle(scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t shape) {
+    enum { AT_ONCE = 64 };
+    uint32_t keys[AT_ONCE], places[AT_ONCE], i, n, kept;
+    for (; count; list += n, count -= n) {
+        n = count < AT_ONCE ? count : AT_ONCE;
+        for (i = 0; i < n; i++) {
+            keys[i] = scan_key_at(s, b + list[i], shape);
+            SCAN_PREFETCH(s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits));
         }
-        word = wide ? scan_wide_word(s, p) : scan_word(s, p);
-        for (shape = 1; shape <= SCAN_WIDE4; shape++) {
-            uint32_t key = scan_key_of(shape == SCAN_WIDE3 ? word & 0xFFFFFF : word, shape);
-            if (!(shapes >> shape & 1)) continue;
-            if (shape == 3 && !scan_bit(s->threes, scan_hash(key, 15))) continue;
-            if (!scan_confirm(s, p, key, shape)) return;
+        for (i = 0, kept = 0; i < n; i++) {
+            const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits);
+            uint32_t first = scan_u32(slot);
+            SCAN_PREFETCH(s->entry + 32 * (size_t)first);
+            keys[kept] = keys[i];
+            places[kept] = list[i];
+            kept += scan_u32(slot + 4) > first;
         }
+        for (i = 0; i < kept; i++)
+            if (b + places[i] >= s->edge || !scan_confirm(s, b + places[i], keys[i], shape)) return;
     }
+}
+
+/* Those of the list whose first three bytes some anchor of three has. */
+static uint32_t scan_threes(const scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t *into) {
+    uint32_t i, kept = 0;
+    for (i = 0; i < count; i++) {
+        into[kept] = list[i];
+        kept += scan_bit(s->threes, scan_hash(scan_key_at(s, b + list[i], 3), 15));
+    }
+    return kept;
 }
 
 /* ---- lists: offsets from b on; scalar code, which is also what the others end with ---- */
@@ -142,12 +163,29 @@ static inline uint32_t scan_short(const scan_state *s, uint32_t word) {
 }
 
 static uint32_t scan_sift(const scan_state *s, int64_t b, uint32_t *list, uint32_t count) {
-    uint32_t i, kept = 0;
+    const uint8_t *bitmap = s->bitmap;
+    uint32_t i, kept = 0, fold = s->fold, bits = s->bits;
     for (i = 0; i < count; i++) {
         uint32_t word = scan_word(s, b + list[i]);
         list[kept] = list[i];
-        kept += scan_bit(s->bitmap, scan_hash(word & s->fold, s->bits)) | (scan_short(s, word) != 0);
+        kept += scan_bit(bitmap, scan_hash(word & fold, bits)) | (scan_short(s, word) != 0);
     }
+    return kept;
+}
+
+/* A list that passed the bitmap, parted: where an anchor of six bytes may be goes to ``six``, where a shorter one may be stays. */
+static uint32_t scan_part(const scan_state *s, int64_t b, uint32_t *list, uint32_t count, uint32_t *six, uint32_t *sixes) {
+    const uint8_t *map6 = s->six, *map4 = s->four;
+    uint32_t i, kept = 0, n = 0, bits6 = s->six_bits, bits4 = s->four_bits;
+    for (i = 0; i < count; i++) {
+        uint64_t word = scan_six_word(s, b + list[i]);
+        uint32_t at = list[i];
+        six[n] = at;
+        n += scan_bit(map6, scan_hash(scan_six(word), bits6));
+        list[kept] = at;
+        kept += scan_bit(map4, scan_hash((uint32_t)word & SCAN_FOLD, bits4)) | (scan_short(s, (uint32_t)word) != 0);
+    }
+    *sixes = n;
     return kept;
 }
 
@@ -161,12 +199,13 @@ static uint32_t scan_sift_wide(const scan_state *s, int64_t b, uint32_t *list, u
 }
 
 static uint32_t scan_every(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
-    uint32_t j;
+    const uint8_t *bitmap = s->bitmap;
+    uint32_t j, fold = s->fold, bits = s->bits;
     for (; p + 4 <= e && p + 8 <= s->size; p += 4) {
         uint64_t w = scan_u64(s->data + p);
         for (j = 0; j < 4; j++) {
             list[count] = (uint32_t)(p - b) + j;
-            count += scan_bit(s->bitmap, scan_hash((uint32_t)(w >> (8 * j)) & s->fold, s->bits));
+            count += scan_bit(bitmap, scan_hash((uint32_t)(w >> (8 * j)) & fold, bits));
         }
     }
     for (; p < e; p++) {
@@ -177,6 +216,12 @@ static uint32_t scan_every(const scan_state *s, int64_t b, int64_t p, int64_t e,
 }
 
 static uint32_t scan_every_short(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+    const uint8_t *t = s->lookup, *d = s->data;
+    uint32_t shorts = s->shorts;
+    for (; p < e && p + 2 <= s->size; p++) {
+        list[count] = (uint32_t)(p - b);
+        count += (t[d[p]] & t[256 + d[p + 1]] & shorts) != 0;
+    }
     for (; p < e; p++) {
         list[count] = (uint32_t)(p - b);
         count += scan_short(s, p + 2 <= s->size ? s->data[p] | (uint32_t)s->data[p + 1] << 8 : s->data[p]) != 0;
@@ -261,11 +306,12 @@ SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t
     const __m256i fold = _mm256_set1_epi32((int)s->fold), times = _mm256_set1_epi32((int)SCAN_MULTIPLIER), all = _mm256_set1_epi32(31);
     const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
     int64_t p = b, last = scan_room(s, e);
+    const void *bitmap = s->bitmap;
     uint32_t c = *count;
     for (; p + 8 <= last; p += 8) {
         __m256i w = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(s->data + p))), h, g;
         h = _mm256_srl_epi32(_mm256_mullo_epi32(_mm256_and_si256(_mm256_shuffle_epi8(w, spread), fold), times), shift);
-        g = _mm256_i32gather_epi32((const int *)(const void *)s->bitmap, _mm256_srli_epi32(h, 5), 4);
+        g = _mm256_i32gather_epi32((const int *)bitmap, _mm256_srli_epi32(h, 5), 4);
         g = _mm256_sllv_epi32(g, _mm256_andnot_si256(h, all));
         c = scan_list8(s, list, c, (uint32_t)(p - b), (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(g)));
     }
@@ -326,12 +372,13 @@ SCAN_TARGET5 static int64_t scan_gather5(const scan_state *s, int64_t b, int64_t
     const __m512i fold = _mm512_set1_epi32((int)s->fold), times = _mm512_set1_epi32((int)SCAN_MULTIPLIER), all = _mm512_set1_epi32(31);
     const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
     int64_t p = b, last = scan_room(s, e);
+    const void *bitmap = s->bitmap;
     uint32_t c = *count;
     for (; p + 16 <= last; p += 16) {
         __m512i w = _mm512_permutexvar_epi8(spread, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(s->data + p)))), h, g;
         __mmask16 m;
         h = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_and_si512(w, fold), times), shift);
-        g = _mm512_i32gather_epi32(_mm512_srli_epi32(h, 5), (const void *)s->bitmap, 4);
+        g = _mm512_i32gather_epi32(_mm512_srli_epi32(h, 5), bitmap, 4);
         m = _mm512_movepi32_mask(_mm512_sllv_epi32(g, _mm512_andnot_si512(h, all)));
         _mm512_storeu_si512((void *)(list + c), _mm512_maskz_compress_epi32(m, _mm512_add_epi32(steps, _mm512_set1_epi32((int)(p - b)))));
         c += (uint32_t)__builtin_popcount(m);
@@ -412,8 +459,8 @@ static int scan_best_level(void) {
 
 /* ---- the run ---- */
 
-/* Neighbouring bytes: s->first has the offsets of [b, e) that are worth a compare, and the shapes to compare are returned. */
-static uint32_t scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count) {
+/* Neighbouring bytes: s->first gets the offsets of [b, e) that passed the bitmap; 1 when those that short anchors accept are among them. */
+static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count) {
     int64_t p = b;
     int filtered = 0;
     uint32_t c = 0;
@@ -435,39 +482,45 @@ static uint32_t scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, 
             s->first[c] = (uint32_t)(p - b);
             c += scan_bit(s->bitmap, scan_hash(word & s->fold, s->bits)) | (scan_short(s, word) != 0);
         }
-        *count = c;
-        return s->shapes & 30;
-    }
-    *count = scan_every(s, b, p, e, s->first, c);
-    return s->shapes & (filtered ? 30 : 24);
+    } else c = scan_every(s, b, p, e, s->first, c);
+    *count = c;
+    return filtered;
 }
 
 static void scan_batch(scan_state *s, int64_t b, int64_t e, int level) {
-    uint32_t c = 0, shapes = 0;
+    uint32_t c = 0, n = 0;
     int64_t p = b;
-    if (s->shapes & 30) {
-        shapes = scan_neighbours(s, b, e, level, &c);
-        if (c) scan_settle(s, b, s->first, c, shapes, 0);
-    }
-    if (s->shapes & 6 & ~shapes) {
-        c = 0;
+    if (s->shapes & (1u << 4 | 1u << 3 | 1u << SCAN_SIX | 6)) {
+        int all = scan_neighbours(s, b, e, level, &c);
+        if (c && s->six_bits) {
+            c = scan_part(s, b, s->first, c, s->second, &n);
+            scan_settle(s, b, s->second, n, SCAN_SIX);
+        }
+        if (c && s->shapes & 1u << 4) scan_settle(s, b, s->first, c, 4);
+        if (c && s->shapes & 1u << 3) scan_settle(s, b, s->third, scan_threes(s, b, s->first, c, s->third), 3);
+        if (s->shapes & 6) {
+            if (!all) {
+                c = 0;
 #ifdef SCAN_X86
-        if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->second, &c);
+                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->first, &c);
 #endif
-        c = scan_every_short(s, b, p, e, s->second, c);
-        c = scan_sift(s, b, s->second, c);
-        scan_settle(s, b, s->second, c, s->shapes & 6, 0);
+                c = scan_every_short(s, b, p, e, s->first, c);
+            }
+            for (n = 1; n <= 2; n++)
+                if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
+        }
     }
     if (s->wide_bits) {
         c = 0;
         p = b;
 #ifdef SCAN_X86
-        if (level == SCAN_VBMI) p = scan_wide5(s, b, e, s->second, &c);
-        else if (level == SCAN_AVX2) p = scan_wide2(s, b, e, s->second, &c);
+        if (level == SCAN_VBMI) p = scan_wide5(s, b, e, s->first, &c);
+        else if (level == SCAN_AVX2) p = scan_wide2(s, b, e, s->first, &c);
 #endif
-        c = scan_every_wide(s, b, p, e, s->second, c);
-        if (c) c = scan_sift_wide(s, b, s->second, c);
-        scan_settle(s, b, s->second, c, s->shapes & 96, 1);
+        c = scan_every_wide(s, b, p, e, s->first, c);
+        if (c) c = scan_sift_wide(s, b, s->first, c);
+        for (n = SCAN_WIDE3; n <= SCAN_WIDE4; n++)
+            if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
     }
 }
 

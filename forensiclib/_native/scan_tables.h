@@ -12,15 +12,15 @@
 #define SCAN_MULTIPLIER 0x9E3779B1u
 #define SCAN_SHAPE 0x85EBCA6Bu
 #define SCAN_FOLD 0xDFDFDFDFu
-enum { SCAN_WIDE3 = 5, SCAN_WIDE4 = 6, SCAN_SPARSE = 8, SCAN_LOOKUPS = 10, SCAN_VISITS = 64, SCAN_LONGEST = 4096 };
+enum { SCAN_WIDE3 = 5, SCAN_WIDE4 = 6, SCAN_SIX = 7, SCAN_SPARSE = 8, SCAN_LOOKUPS = 10, SCAN_VISITS = 64, SCAN_LONGEST = 4096 };
 enum { SCAN_HEADER = 64, SCAN_NIBBLES = SCAN_HEADER + 256 * SCAN_LOOKUPS, SCAN_THREES = SCAN_NIBBLES + 256, SCAN_VISIT = SCAN_THREES + 4096 };
 enum { SCAN_USE_NIBBLES = 1, SCAN_THREE_BYTES = 2 };
 
 typedef struct { int64_t at; uint32_t pattern; uint32_t pad; } scan_hit;
 
 typedef struct {
-    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags;
-    const uint8_t *lookup, *nibbles, *threes, *visit, *slots, *bitmap, *wide, *entry, *pattern, *pool;
+    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags, six_bits, four_bits;
+    const uint8_t *lookup, *nibbles, *threes, *visit, *slots, *bitmap, *wide, *six, *four, *entry, *pattern, *pool;
     uint32_t fold;                       /* which bits of four bytes index the bitmap */
     const uint8_t *data;
     int64_t size, start, stop, base, max_hits;
@@ -32,7 +32,7 @@ typedef struct {
     int busy;                            /* batches for which the look-ups are left out, since nearly all passed them */
     uint8_t small[64];                   /* nibble tables of the buckets of anchors of one and two bytes */
     uint64_t front[256];                 /* for each mask of eight: the places of its bits */
-    uint32_t first[4096 + 64], second[4096 + 64];
+    uint32_t first[4096 + 64], second[4096 + 64], third[4096 + 64];
 } scan_state;
 
 static inline uint32_t scan_u32(const uint8_t *p) {
@@ -48,6 +48,13 @@ static void scan_put(uint8_t *p, uint32_t v) {
 static inline uint32_t scan_hash(uint32_t word, uint32_t bits) { return (word * SCAN_MULTIPLIER) >> (32 - bits); }
 static inline uint32_t scan_slot(uint32_t word, uint32_t shape, uint32_t bits) { return scan_hash(word ^ shape * SCAN_SHAPE, bits); }
 static inline uint32_t scan_bit(const uint8_t *map, uint32_t hash) { return map[hash >> 3] >> (hash & 7) & 1u; }
+
+/* The key of six bytes: the last two mixed into the first four. */
+static inline uint32_t scan_six(uint64_t word) {
+    return ((uint32_t)word & SCAN_FOLD) ^ ((uint32_t)(word >> 32) & 0xDFDFu) * SCAN_SHAPE;
+}
+
+static inline uint64_t scan_map_bytes(uint32_t bits) { return bits ? (uint64_t)1 << bits >> 3 : 0; }
 
 /* 0 when the blob is sound: every place and number in it that anything follows is proved here. */
 static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
@@ -68,11 +75,15 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     s->shapes = scan_u32(blob + 44);
     s->shorts = scan_u32(blob + 48);
     s->flags = scan_u32(blob + 52);
+    s->six_bits = scan_u32(blob + 56);
+    s->four_bits = scan_u32(blob + 60);
     if (s->visits > SCAN_VISITS || s->slot_bits < 8 || s->slot_bits > 18 || s->bits < 15 || s->bits > 21 || s->furthest > SCAN_LONGEST) return -1;
     if (s->wide_bits && (s->wide_bits < 15 || s->wide_bits > 21)) return -1;
-    if (s->lookups < 4 || s->lookups > SCAN_LOOKUPS || s->lookups & 1 || s->shapes > 127 || s->shorts > 255) return -1;
+    if (s->six_bits && (s->six_bits < 15 || s->six_bits > 21)) return -1;
+    if (s->six_bits ? s->four_bits < 15 || s->four_bits > 21 : s->four_bits) return -1;
+    if (s->lookups < 4 || s->lookups > SCAN_LOOKUPS || s->lookups & 1 || s->shapes > 255 || s->shorts > 255) return -1;
     need = SCAN_VISIT + 16 * (uint64_t)s->visits + ((uint64_t)4 << s->slot_bits) + 4 + ((uint64_t)1 << s->bits >> 3) +
-           (s->wide_bits ? (uint64_t)1 << s->wide_bits >> 3 : 0) + (uint64_t)s->entries * 32 + (uint64_t)s->patterns * 16 + s->pooled;
+           scan_map_bytes(s->wide_bits) + scan_map_bytes(s->six_bits) + scan_map_bytes(s->four_bits) + (uint64_t)s->entries * 32 + (uint64_t)s->patterns * 16 + s->pooled;
     if (need != (uint64_t)size) return -1;
     s->lookup = blob + SCAN_HEADER;
     s->nibbles = blob + SCAN_NIBBLES;
@@ -81,7 +92,9 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     s->slots = s->visit + 16 * s->visits;
     s->bitmap = s->slots + ((size_t)4 << s->slot_bits) + 4;
     s->wide = s->bitmap + ((size_t)1 << s->bits >> 3);
-    s->entry = s->wide + (s->wide_bits ? (size_t)1 << s->wide_bits >> 3 : 0);
+    s->six = s->wide + scan_map_bytes(s->wide_bits);
+    s->four = s->six + scan_map_bytes(s->six_bits);
+    s->entry = s->four + scan_map_bytes(s->four_bits);
     s->pattern = s->entry + (size_t)s->entries * 32;
     s->pool = s->pattern + (size_t)s->patterns * 16;
     for (i = 0; i < s->visits; i++) {
@@ -172,12 +185,12 @@ static uint32_t scan_key(const uint8_t *v, uint32_t n) {
 }
 
 /* The best window of neighbouring bytes, the rarest; shape 0 when all is masked out. ``first``: the first, whatever it costs. */
-static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, int limit, int first, uint64_t *crowd, uint32_t room, scan_anchor *best) {
-    uint32_t place, j;
+static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, int limit, int first, int six, uint64_t *crowd, uint32_t room, scan_anchor *best) {
+    uint32_t place, j, key;
     int price, cheapest = 0, free;
     best->shape = 0;
     for (place = 0; place < n && !((place >= 64 || first) && best->shape); place++) {
-        uint8_t v[4];
+        uint8_t v[6];
         for (j = 0, free = 0; j < 4 && place + j < n; j++) {
             uint8_t m = mask[place + j];
             int more = free + scan_ones(~m & 0xDFu);
@@ -186,9 +199,17 @@ static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, in
             v[j] = want[place + j] & 0xDF;
         }
         if (!j) continue;
+        key = scan_key(v, j);
+        if (six && j == 4 && !free && place + 6 <= n && !((~mask[place + 4] | ~mask[place + 5]) & 0xDF)) {
+            v[4] = want[place + 4] & 0xDF;
+            v[5] = want[place + 5] & 0xDF;
+            key = scan_six(key | (uint64_t)(v[4] | (uint32_t)v[5] << 8) << 32);
+            j = 6;
+        }
         price = scan_price(v, j) + 4 * free;
-        if (!first) price += 4 * scan_width(scan_crowd(crowd, room, j, scan_key(v, j), 0));
-        if (!best->shape || price < cheapest) { best->shape = j; best->place = place; best->key = scan_key(v, j); cheapest = price; }
+        if (j == 6) j = SCAN_SIX;
+        if (!first) price += 4 * scan_width(scan_crowd(crowd, room, j, key, 0));
+        if (!best->shape || price < cheapest) { best->shape = j; best->place = place; best->key = key; cheapest = price; }
     }
 }
 
@@ -219,13 +240,14 @@ static int scan_by_key(const void *a, const void *b) {
 
 /* Which bucket each anchor of a sorted list belongs to: lengths get buckets as they crowd, neighbours share one. */
 static void scan_deal(const scan_anchor *anchors, uint32_t count, uint32_t buckets, uint8_t *bucket, uint8_t *shape_of) {
+    static const uint8_t weight[5] = {0, 5, 4, 3, 1};  /* short anchors are asked for in fewer look-ups */
     uint32_t crowd[5] = {0}, share[5] = {0}, first[5] = {0}, i, n, used = 0, seen[5] = {0};
     for (i = 0; i < count; i++) crowd[anchors[i].shape]++;
     for (n = 1; n <= 4; n++) used += share[n] = crowd[n] > 0;
     for (; used && used < buckets; used++) {
         uint32_t best = 0;
         for (n = 1; n <= 4; n++)
-            if (crowd[n] && (!best || (uint64_t)crowd[n] * share[best] >= (uint64_t)crowd[best] * share[n])) best = n;
+            if (crowd[n] && (!best || (uint64_t)weight[n] * crowd[n] * share[best] >= (uint64_t)weight[best] * crowd[best] * share[n])) best = n;
         share[best]++;
     }
     memset(shape_of, 0, buckets);
@@ -342,9 +364,9 @@ static uint32_t scan_map_bits(uint64_t marks) {
 }
 
 static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, uint8_t *bucket, const uint32_t *visit, uint32_t visits) {
-    uint64_t entries = 0, marks = 0, threes = 0, spread = 0, fours = 0, size;
-    uint32_t i, n, narrow = 0, shapes = 0, furthest = 0, slot_bits, bits, wide_bits, flags = 0, number, *slots;
-    uint8_t *blob, *p, *map, *wide, *entry;
+    uint64_t entries = 0, marks = 0, threes = 0, spread = 0, fours = 0, sixes = 0, size;
+    uint32_t i, n, narrow = 0, shapes = 0, furthest = 0, slot_bits, bits, wide_bits, six_bits, four_bits, flags = 0, number, *slots;
+    uint8_t *blob, *p, *map, *wide, *six, *four, *entry;
     for (i = 0; i < m->patterns; i++) {
         scan_anchor *a = anchors + i;
         const uint8_t *mask = m->pool + m->place[i] + m->length[i] + a->place;
@@ -357,18 +379,26 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
         if (a->shape & SCAN_SPARSE) continue;
         shapes |= 1u << n;
         if (n <= 4) dense[narrow++] = *a;
+        if (n == SCAN_SIX) {
+            dense[narrow] = *a;
+            dense[narrow].shape = 4;
+            dense[narrow++].key = scan_u32(m->pool + m->place[i] + a->place) & SCAN_FOLD;
+            sixes++;
+        }
         if (n == 3) threes += keys;
         if (n == 4) fours += keys;
         if (n == SCAN_WIDE4) spread += 1;
         if (n == SCAN_WIDE3) spread += 128;
     }
-    marks = fours + 128 * threes;
-    if (marks > 1u << 18 || (16 * threes > fours && marks > 4096)) { marks = fours + threes; flags |= SCAN_THREE_BYTES; }
+    marks = fours + sixes + 128 * threes;
+    four_bits = sixes ? scan_map_bits(fours + 128 * threes) : 0;
+    six_bits = sixes ? scan_map_bits(sixes) : 0;
+    if (marks > 1u << 18 || (16 * threes > fours + sixes && marks > 4096)) { marks -= 127 * threes; flags |= SCAN_THREE_BYTES; }
     bits = scan_map_bits(marks);
     wide_bits = spread ? scan_map_bits(spread) : 0;
     n = (uint32_t)scan_width(2 * entries);
     slot_bits = n < 8 ? 8 : n > 18 ? 18 : n;
-    size = SCAN_VISIT + 16 * (uint64_t)visits + ((uint64_t)4 << slot_bits) + 4 + ((uint64_t)1 << bits >> 3) + (wide_bits ? (uint64_t)1 << wide_bits >> 3 : 0) +
+    size = SCAN_VISIT + 16 * (uint64_t)visits + ((uint64_t)4 << slot_bits) + 4 + scan_map_bytes(bits) + scan_map_bytes(wide_bits) + scan_map_bytes(six_bits) + scan_map_bytes(four_bits) +
            entries * 32 + 16 * (uint64_t)m->patterns + m->pooled;
     if (size > 0xFFFFFFFFu) return -2;
     blob = m->blob = (uint8_t *)calloc((size_t)size, 1);
@@ -387,13 +417,17 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
     scan_put(blob + 40, (uint32_t)size);
     scan_put(blob + 44, shapes);
     scan_put(blob + 52, flags);
+    scan_put(blob + 56, six_bits);
+    scan_put(blob + 60, four_bits);
     qsort(dense, narrow, sizeof *dense, scan_by_key);
     scan_fill_lookups(m, blob, dense, narrow, bucket);
     p = blob + SCAN_VISIT;
     for (i = 0; i < 4 * visits; i++, p += 4) scan_put(p, visit[i]);
     map = p + ((size_t)4 << slot_bits) + 4;
     wide = map + ((size_t)1 << bits >> 3);
-    entry = wide + (wide_bits ? (size_t)1 << wide_bits >> 3 : 0);
+    six = wide + scan_map_bytes(wide_bits);
+    four = six + scan_map_bytes(six_bits);
+    entry = four + scan_map_bytes(four_bits);
     for (int pass = 0; pass < 2; pass++) {
         for (number = 0; number < m->patterns; number++) {
             const scan_anchor *a = anchors + number;
@@ -410,8 +444,13 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
                 scan_put(e + 8, a->place | a->shape << 16 | (uint32_t)(m->align[number] == 1) << 24);
                 scan_put(e + 12, length);
                 for (j = 0; j < 8 && j < length; j++) { e[16 + j] = want[j]; e[24 + j] = mask[j]; }
-                if (a->shape == 4) scan_mark(map, bits, flags & SCAN_THREE_BYTES ? key & 0xFFFFFFu : key);
-                else if (a->shape == 3) {
+                if (a->shape == 4 || a->shape == SCAN_SIX) {
+                    uint32_t begins = a->shape == 4 ? key : scan_u32(want + a->place) & SCAN_FOLD;
+                    scan_mark(map, bits, flags & SCAN_THREE_BYTES ? begins & 0xFFFFFFu : begins);
+                    if (a->shape == SCAN_SIX) scan_mark(six, six_bits, key);
+                    else if (four_bits) scan_mark(four, four_bits, key);
+                } else if (a->shape == 3) {
+                    if (four_bits) scan_mark_any(four, four_bits, key);
                     scan_mark(blob + SCAN_THREES, 15, key);
                     if (flags & SCAN_THREE_BYTES) scan_mark(map, bits, key);
                     else scan_mark_any(map, bits, key);
@@ -459,7 +498,7 @@ static int scan_build(scan_make *m) {
         uint32_t n = m->length[i];
         scan_anchor *a = anchors + i;
         if (m->align[i] >= 512) {
-            scan_narrow(want, mask, n, limit, 1, crowd, room, a);
+            scan_narrow(want, mask, n, limit, 1, 0, crowd, room, a);
             a->number = i;
             if (!a->shape) { answer = -3; goto out; }
             a->shape |= SCAN_SPARSE;
@@ -474,7 +513,7 @@ static int scan_build(scan_make *m) {
         }
         if (spread >= 64) scan_spread(want, mask, n, crowd, room, a);
         else a->shape = 0;
-        if (!a->shape) scan_narrow(want, mask, n, limit, 0, crowd, room, a);
+        if (!a->shape) scan_narrow(want, mask, n, limit, 0, m->patterns > 1024, crowd, room, a);
         a->number = i;
         if (!a->shape) { answer = -3; goto out; }
         scan_crowd(crowd, room, a->shape, a->key, 1);

@@ -1,25 +1,26 @@
 """The tables of the signature scan. Twin of the making in _native/scan_tables.h, which gives the same bytes.
 
-A signature is found by its anchor: up to four neighbouring bytes of it, the rarest on disks, of
-which not too many others have the same already. Bit 5 of each byte is left out of an anchor's key,
+A signature is found by its anchor: up to four neighbouring bytes of it (six in lists of more than
+1,024), the rarest on disks, of which not too many others have the same already. Bit 5 of each byte is left out of an anchor's key,
 so that letter case costs nothing. Where 64 or more signatures have letters with zero bytes between
 them (UTF-16), three or four such letters are their anchor. Signatures of an align of 512 and more
 are looked for where they may lie, and nowhere else.
 
     header    16 uint32: magic, patterns, entries, visits, bits of the slots, of the bitmap, of the wide
               bitmap (0: none), look-ups to ask, largest place of an anchor, pool bytes, blob bytes,
-              shapes in use, buckets of anchors of one and two bytes, flags, 0, 0
+              shapes in use, buckets of anchors of one and two bytes, flags, bits of two more bitmaps
     look-ups  10 x 256: which of 8 buckets accept a byte at places 0 to 3, or a mix of two places
     nibbles   2 groups x 4 places x (low, high) x 16: the same for 16 buckets, by nibbles
     threes    4096 bytes: a bit for the hash of each anchor of three bytes
     visits    uint32 align, phase, place of the anchor, shape
     slots     2^bits + 1 uint32: where the entries of a hash begin
-    bitmaps   a bit for the hash of the first four bytes of each anchor; the same of spread letters
+    bitmaps   a bit for the hash of the first four bytes of each anchor; of spread letters; of six bytes; of
+              four where an anchor has no six
     entries   uint32 key, pattern, place | shape << 16 | (align is 1) << 24, length; 8 bytes, 8 mask bytes
     patterns  uint32 place in the pool, length, align, phase
     pool      bytes and mask of each
 
-Size: below 1.8 MiB, and 2 bytes for each of the pool, 16 for each pattern, and 32 for each key of
+Size: below 2.3 MiB, and 2 bytes for each of the pool, 16 for each pattern, and 32 for each key of
 its anchor: 1, where a mask leaves bits open up to 16 (256 in lists of up to 2,048, 128 where
 nothing but one byte with open bits is there).
 """
@@ -40,8 +41,8 @@ Pattern = tuple[bytes, bytes | None, int, int]
 MAGIC = 0x324E4353
 HEADER = struct.Struct("<16I")
 _MULTIPLIER, _SHAPE, _FOLD = 0x9E3779B1, 0x85EBCA6B, 0xDFDFDFDF
-_WIDE3, _WIDE4, _SPARSE = 5, 6, 8
-"""Shapes of an anchor: 1 to 4 neighbouring bytes, 3 or 4 spread letters, and 1 to 4 bytes on a sector."""
+_WIDE3, _WIDE4, _SIX, _SPARSE = 5, 6, 7, 8
+"""Shapes of an anchor: 1 to 4 neighbouring bytes, 3 or 4 spread letters, six bytes; and added to 1 to 4: on a sector."""
 _VISITS = 64
 _SECTOR = 512
 _LOOKUPS = 10
@@ -105,7 +106,12 @@ def _number(key: bytes) -> int:
     return int.from_bytes(key, "little")
 
 
-def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None) -> tuple[int, int, int]:
+def _six(word: int) -> int:
+    """The key of six bytes: the last two mixed into the first four."""
+    return word & 0xFFFFFFFF ^ (word >> 32) * _SHAPE & 0xFFFFFFFF
+
+
+def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None, six: bool = False) -> tuple[int, int, int]:
     """Shape, key and place of the rarest window; of the first without a crowd. Shape 0: all is masked out."""
     best, cheapest = (0, 0, 0), 0
     for place in range(len(want)):
@@ -119,12 +125,16 @@ def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None) -> tuple[
             n, free = n + 1, more
         if not n:
             continue
-        key = bytes(b & 0xDF for b in want[place : place + n])
-        price = _price(key) + 4 * free
+        shape = n
+        if six and n == 4 and not free and place + 6 <= len(want) and not (~mask[place + 4] | ~mask[place + 5]) & 0xDF:
+            shape, n = _SIX, 6
+        window = bytes(b & 0xDF for b in want[place : place + n])
+        key = _six(_number(window)) if shape == _SIX else _number(window)
+        price = _price(window) + 4 * free
         if crowd is not None:
-            price += 4 * crowd[n, _number(key)].bit_length()
+            price += 4 * crowd[shape, key].bit_length()
         if not best[0] or price < cheapest:
-            best, cheapest = (n, _number(key), place), price
+            best, cheapest = (shape, key, place), price
     return best
 
 
@@ -146,12 +156,20 @@ def _spread(want: bytes, mask: bytes, crowd: Crowd) -> tuple[int, int, int]:
     return best
 
 
+def _first_four(want: bytes, anchor: _Anchor) -> int:
+    return _number(want[anchor.place : anchor.place + 4]) & _FOLD
+
+
 def _hash(word: int, bits: int) -> int:
     return (word * _MULTIPLIER & 0xFFFFFFFF) >> (32 - bits)
 
 
 def _map_bits(marks: int) -> int:
     return max(15, min(21, (32 * marks).bit_length()))
+
+
+_WEIGHT = (0, 5, 4, 3, 1)
+"""Short anchors are asked for in fewer look-ups, so fewer of them should share a bucket."""
 
 
 def _deal(anchors: list[_Anchor], count: int) -> tuple[list[int], list[int]]:
@@ -161,7 +179,7 @@ def _deal(anchors: list[_Anchor], count: int) -> tuple[list[int], list[int]]:
     while share and sum(share.values()) < count:
         best = 0
         for n in share:
-            if not best or crowd[n] * share[best] >= crowd[best] * share[n]:
+            if not best or _WEIGHT[n] * crowd[n] * share[best] >= _WEIGHT[best] * crowd[best] * share[n]:
                 best = n
         share[best] += 1
     lengths = [n for n, buckets in share.items() for _ in range(buckets)]
@@ -272,7 +290,7 @@ def _anchors(pairs: list[tuple[bytes, bytes]], where: list[tuple[int, int]]) -> 
                 continue
         shape, key, place = _spread(want, mask, crowd) if wide else (0, 0, 0)
         if not shape:
-            shape, key, place = _narrow(want, mask, limit, crowd)
+            shape, key, place = _narrow(want, mask, limit, crowd, len(pairs) > 1024)
         if not shape:
             raise UsageError("a signature needs at least one byte that is not masked out")
         crowd[shape, key] += 1
@@ -317,9 +335,10 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     marks: Counter[int] = Counter()
     for anchor in anchors:
         marks[anchor.shape] += len(keys(anchor))
-    expanded = marks[4] + 128 * marks[3]
-    short = expanded > 1 << 18 or (16 * marks[3] > marks[4] and expanded > 4096)
-    narrow = _Bits(_map_bits(marks[4] + marks[3] if short else expanded))
+    whole, fours = marks[4] + marks[_SIX], marks[4] + 128 * marks[3]
+    short = whole + 128 * marks[3] > 1 << 18 or (16 * marks[3] > whole and whole + 128 * marks[3] > 4096)
+    narrow = _Bits(_map_bits(whole + (1 if short else 128) * marks[3]))
+    six, four = (_Bits(_map_bits(marks[_SIX])), _Bits(_map_bits(fours))) if marks[_SIX] else (None, None)
     spread = _Bits(_map_bits(marks[_WIDE4] + 128 * marks[_WIDE3])) if marks[_WIDE4] + marks[_WIDE3] else None
     threes = _Bits(15)
     slot_bits = max(8, min(18, (2 * sum(marks.values())).bit_length()))
@@ -331,30 +350,36 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
         for key in keys(anchor):
             entry = struct.pack("<4I8s8s", key, anchor.number, about, len(want), want[:8], bits[:8])
             slots[_hash(key ^ shape * _SHAPE & 0xFFFFFFFF, slot_bits)].append(entry)
-            if shape == 4:
-                narrow.mark(key & 0xFFFFFF if short else key)
+            if shape in (4, _SIX):
+                begins = key if shape == 4 else _first_four(want, anchor)
+                narrow.mark(begins & 0xFFFFFF if short else begins)
+                if six and four:
+                    (six if shape == _SIX else four).mark(key)
             elif shape == 3:
+                if four:
+                    four.mark_any(key)
                 threes.mark(key)
                 (narrow.mark if short else narrow.mark_any)(key)
             elif spread and shape in (_WIDE3, _WIDE4):
                 (spread.mark if shape == _WIDE4 else spread.mark_any)(key)
-    dense = sorted(a for a in anchors if a.shape <= 4)
+    dense = [a if a.shape <= 4 else _Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place) for a in anchors if a.shape in (1, 2, 3, 4, _SIX)]
+    dense.sort()
     lookups, asked, shorts = _lookups(dense, values)
     nibbles, use_nibbles = _nibbles(dense, values)
     ends = [0]
     for slot in slots:
         ends.append(ends[-1] + len(slot))
     body = lookups + nibbles + bytes(threes.map) + b"".join(struct.pack("<4I", *v) for v in visits) + struct.pack(f"<{len(ends)}I", *ends)
-    body += bytes(narrow.map) + (bytes(spread.map) if spread else b"") + b"".join(e for slot in slots for e in slot)
+    body += b"".join(bytes(m.map) for m in (narrow, spread, six, four) if m) + b"".join(e for slot in slots for e in slot)
     body += b"".join(heads) + bytes(pool)
     if HEADER.size + len(body) > 0xFFFFFFFF:
         raise UsageError("the tables of these signatures pass 4 GiB")
     furthest = max((a.place for a in anchors), default=0)
-    shapes = sum(1 << n for n in range(1, 7) if marks[n])
+    shapes = sum(1 << n for n in range(1, 8) if marks[n])
     flags = _USE_NIBBLES * use_nibbles | _THREE_BYTES * short
     head = HEADER.pack(
         MAGIC, len(patterns), ends[-1], len(visits), slot_bits, narrow.bits, spread.bits if spread else 0, asked, furthest, len(pool),
-        HEADER.size + len(body), shapes, shorts, flags, 0, 0,
+        HEADER.size + len(body), shapes, shorts, flags, six.bits if six else 0, four.bits if four else 0,
     )  # fmt: skip
     return head + body
 
