@@ -175,15 +175,18 @@ static uint32_t scan_sift(const scan_state *s, int64_t b, uint32_t *list, uint32
 
 /* A list that passed the bitmap, parted: where an anchor of six bytes may be goes to ``six``, where a shorter one may be stays. */
 static uint32_t scan_part(const scan_state *s, int64_t b, uint32_t *list, uint32_t count, uint32_t *six, uint32_t *sixes) {
-    const uint8_t *map6 = s->six, *map4 = s->four;
-    uint32_t i, kept = 0, n = 0, bits6 = s->six_bits, bits4 = s->four_bits;
+    const uint8_t *map6 = s->six, *map4 = s->four, *t = s->lookup, *d = s->data + b;
+    uint32_t i, kept = 0, n = 0, bits6 = s->six_bits, bits4 = s->four_bits, shorts = s->shorts;
+    int64_t whole = s->size - b - 8;
     for (i = 0; i < count; i++) {
-        uint64_t word = scan_six_word(s, b + list[i]);
-        uint32_t at = list[i];
+        uint32_t at = list[i], four;
+        uint64_t word = (int64_t)at <= whole ? scan_u64(d + at) : scan_six_word(s, b + at);
         six[n] = at;
         n += scan_bit(map6, scan_hash(scan_six(word), bits6));
+        four = scan_bit(map4, scan_hash((uint32_t)word & SCAN_FOLD, bits4));
+        if (shorts) four |= (t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0;
         list[kept] = at;
-        kept += scan_bit(map4, scan_hash((uint32_t)word & SCAN_FOLD, bits4)) | (scan_short(s, (uint32_t)word) != 0);
+        kept += four;
     }
     *sixes = n;
     return kept;
@@ -539,6 +542,28 @@ static void scan_sectors(scan_state *s, int64_t b, int64_t e) {
 
 static int scan_less(const scan_hit *a, const scan_hit *b) { return a->at < b->at || (a->at == b->at && a->pattern < b->pattern); }
 
+/* The hits from ``from`` on, which begin in [low, low + reach): by seven bits of the offset at a time, stable.
+   Without memory they stay as they are, which costs time in scan_sort and nothing else. */
+static void scan_tidy(scan_state *s, int64_t from, int64_t low, int64_t reach) {
+    int64_t n = s->count - from, i;
+    scan_hit *h = s->hits + from, *other, *spare;
+    int shift;
+    if (n < 24) return;
+    spare = other = (scan_hit *)malloc((size_t)n * sizeof(scan_hit));
+    if (!spare) return;
+    for (shift = 0; reach >> shift; shift += 7) {
+        int64_t ends[129] = {0};
+        scan_hit *swap = h;
+        for (i = 0; i < n; i++) ends[((h[i].at - low) >> shift & 127) + 1]++;
+        for (i = 0; i < 128; i++) ends[i + 1] += ends[i];
+        for (i = 0; i < n; i++) other[ends[(h[i].at - low) >> shift & 127]++] = h[i];
+        h = other;
+        other = swap;
+    }
+    if (h == spare) memcpy(s->hits + from, spare, (size_t)n * sizeof(scan_hit));
+    free(spare);
+}
+
 /* Merge sort for what is nearly in order: only the overlap of two runs is moved. -1 without memory. */
 static int scan_sort(scan_hit *h, int64_t n) {
     scan_hit *spare = NULL;
@@ -585,11 +610,12 @@ static int64_t scan_run(scan_state *s, int level) {
     s->edge = INT64_MAX;
     s->skip = !scan_bit(s->bitmap, 0) && !scan_short(s, 0);
     for (; b < end && !s->full && !s->failed; b = e) {
-        int64_t seen;
+        int64_t seen, known = s->count;
         e = b + step < end ? b + step : end;
         seen = e + 3 < s->size ? e + 3 - b : s->size - b;
         if (s->shapes && !(s->skip && !s->data[b] && (seen < 2 || !memcmp(s->data + b, s->data + b + 1, (size_t)seen - 1)))) scan_batch(s, b, e, level);
         if (s->visits && !s->failed) scan_sectors(s, b, e < s->stop ? e : s->stop);
+        if (s->count > known) scan_tidy(s, known, b - (int64_t)s->furthest, e - b + s->furthest);
     }
     if (s->failed || (s->count > 1 && scan_sort(s->hits, s->count) != 0)) return -1;
     if (s->full) {

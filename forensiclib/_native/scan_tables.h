@@ -240,7 +240,7 @@ static int scan_by_key(const void *a, const void *b) {
 
 /* Which bucket each anchor of a sorted list belongs to: lengths get buckets as they crowd, neighbours share one. */
 static void scan_deal(const scan_anchor *anchors, uint32_t count, uint32_t buckets, uint8_t *bucket, uint8_t *shape_of) {
-    static const uint8_t weight[5] = {0, 5, 4, 3, 1};  /* short anchors are asked for in fewer look-ups */
+    static const uint8_t weight[5] = {0, 4, 3, 2, 1};  /* short anchors are asked for in fewer look-ups */
     uint32_t crowd[5] = {0}, share[5] = {0}, first[5] = {0}, i, n, used = 0, seen[5] = {0};
     for (i = 0; i < count; i++) crowd[anchors[i].shape]++;
     for (n = 1; n <= 4; n++) used += share[n] = crowd[n] > 0;
@@ -299,7 +299,7 @@ static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anch
             } while (x);
         }
     }
-    for (k = 4; k <= SCAN_LOOKUPS && !chosen; k += 2) {
+    for (k = 6; k <= SCAN_LOOKUPS && !chosen; k += 2) {
         estimate = 0;
         for (b = 0; b < 8; b++) {
             uint64_t part = (uint64_t)1 << 32;
@@ -359,7 +359,7 @@ static void scan_mark_any(uint8_t *map, uint32_t bits, uint32_t word) {
 }
 
 static uint32_t scan_map_bits(uint64_t marks) {
-    int width = scan_width(32 * marks);
+    int width = scan_width(16 * marks);
     return width < 15 ? 15 : width > 21 ? 21 : (uint32_t)width;
 }
 

@@ -165,10 +165,10 @@ def _hash(word: int, bits: int) -> int:
 
 
 def _map_bits(marks: int) -> int:
-    return max(15, min(21, (32 * marks).bit_length()))
+    return max(15, min(21, (16 * marks).bit_length()))
 
 
-_WEIGHT = (0, 5, 4, 3, 1)
+_WEIGHT = (0, 4, 3, 2, 1)
 """Short anchors are asked for in fewer look-ups, so fewer of them should share a bucket."""
 
 
@@ -226,7 +226,7 @@ def _lookups(anchors: list[_Anchor], values: Values) -> tuple[bytes, int, int]:
         for j, accepted in enumerate(bucket):
             for value in accepted:
                 table[256 * j + value] |= 1 << number
-    for asked in range(4, _LOOKUPS + 1, 2):
+    for asked in range(6, _LOOKUPS + 1, 2):
         passing = _estimate([[len(accepted) for accepted in bucket[:asked]] for bucket in sets])
         if passing < 1 << 23:
             break
