@@ -279,6 +279,7 @@ SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_
     uint32_t c = *count;
     for (; p + 32 <= last; p += 32) {
         __m256i one = _mm256_set1_epi8(-1), two = one;
+        uint32_t mask;
         int j;
         for (j = 0; j < 4; j++) {
             __m256i v = _mm256_loadu_si256((const __m256i *)(s->data + p + j));
@@ -286,7 +287,9 @@ SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_
             two = _mm256_and_si256(two, scan_nibble(s->nibbles + 128 + 32 * j, v));
         }
         one = _mm256_cmpeq_epi8(_mm256_or_si256(one, two), _mm256_setzero_si256());
-        c = scan_list2(list, c, (uint32_t)(p - b), ~(uint32_t)_mm256_movemask_epi8(one));
+        mask = ~(uint32_t)_mm256_movemask_epi8(one);
+        if (s->rare && !mask) continue;  /* a branch that pays when it is nearly always taken */
+        for (j = 0; j < 32; j += 8) c = scan_list8(s, list, c, (uint32_t)(p - b) + (uint32_t)j, mask >> j & 255);
     }
     *count = c;
     return p;
@@ -473,6 +476,7 @@ static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint3
     else if (level == SCAN_VBMI || (level == SCAN_AVX2 && s->flags & SCAN_USE_NIBBLES)) {
         p = level == SCAN_VBMI ? scan_filter5(s, b, e, s->first, &c) : scan_nibbles2(s, b, e, s->first, &c);
         if (4 * c > p - b) s->busy = 31;
+        s->rare = 128 * (int64_t)c < p - b;
         c = scan_sift(s, b, s->first, c);
         filtered = 1;
     }

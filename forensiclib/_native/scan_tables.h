@@ -30,6 +30,7 @@ typedef struct {
     int64_t reached;                     /* hits that begin before it are all there */
     int full, failed, skip;
     int busy;                            /* batches for which the look-ups are left out, since nearly all passed them */
+    int rare;                            /* hardly any passed them in the last batch */
     uint8_t small[64];                   /* nibble tables of the buckets of anchors of one and two bytes */
     uint64_t front[256];                 /* for each mask of eight: the places of its bits */
     uint32_t first[4096 + 64], second[4096 + 64], third[4096 + 64];
