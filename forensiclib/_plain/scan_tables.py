@@ -362,7 +362,11 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
                 (narrow.mark if short else narrow.mark_any)(key)
             elif spread and shape in (_WIDE3, _WIDE4):
                 (spread.mark if shape == _WIDE4 else spread.mark_any)(key)
-    dense = [a if a.shape <= 4 else _Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place) for a in anchors if a.shape in (1, 2, 3, 4, _SIX)]
+    dense = [
+        a if a.shape <= 4 else _Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place)
+        for a in anchors
+        if a.shape in (1, 2, 3, 4, _SIX)
+    ]
     dense.sort()
     lookups, asked, shorts = _lookups(dense, values)
     nibbles, use_nibbles = _nibbles(dense, values)

@@ -55,12 +55,12 @@ def few_letters(rng: random.Random, count: int) -> Patterns:
 
 
 @given(st.integers(0, 1 << 32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_near_misses_and_hits_without_end(seed: int) -> None:
     rng = random.Random(seed)
-    patterns = few_letters(rng, rng.choice((1, 2, 8, 30, 90)))
+    patterns = few_letters(rng, rng.choice((1, 2, 8, 20)))
     letters = bytes({c for want, _, _, _ in patterns for c in want}) or b"a"
-    data = bytes(rng.choices(letters, k=rng.choice((0, 5, 70, 140, 4200))))
+    data = bytes(rng.choices(letters, k=rng.choice((0, 5, 70, 140, 700))))
     tables = kernels.scan_compile(patterns)
     assert tables == plain_compile(patterns)
     start = rng.randrange(len(data) + 1)
@@ -71,15 +71,15 @@ def test_near_misses_and_hits_without_end(seed: int) -> None:
         assert kernels.scan(tables, data, start, stop, base, cap, level) == want, kernels.SCAN_LEVELS[level]
 
 
-@given(st.integers(0, 1 << 32), st.sampled_from([30, 200, 400, 600]))
-@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from([30, 200, 400]))
+@settings(max_examples=4, deadline=None)
 def test_long_lists_of_words_in_three_encodings(seed: int, count: int) -> None:
     rng = random.Random(seed)
     words = made_up(rng, count)
     patterns = keywords(words)
     tables = kernels.scan_compile(patterns)
     assert tables == plain_compile(patterns)
-    text = b" ".join(rng.choice((w, w.upper(), w[:-1], w.title())) for w in rng.choices(words, k=600))
+    text = b" ".join(rng.choice((w, w.upper(), w[:-1], w.title())) for w in rng.choices(words, k=200))
     wide = text.decode().encode(rng.choice(("utf-16-le", "utf-16-be")))
     data = text + bytes(rng.randrange(300)) + wide + rng.randbytes(200) + words[0]
     want = plain_scan(tables, data, max_hits=1 << 20)
@@ -123,16 +123,16 @@ def test_sixty_thousand_words_are_found_and_their_tables_are_bounded() -> None:
 
 
 @given(st.integers(0, 1 << 32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_signatures_on_sectors_are_found_there_and_nowhere_else(seed: int) -> None:
     rng = random.Random(seed)
     patterns: Patterns = []
-    for _ in range(rng.choice((1, 5, 100))):
+    for _ in range(rng.choice((1, 5, 80))):
         align = rng.choice((512, 512, 1024, 4096, 1000))
         patterns.append((rng.choice((b"\0\0", b"BM", b"NTFS", b"ab" * 9)), None, align, rng.choice((0, 3, align - 1))))
     if rng.random() < 0.3:
         patterns.append((b"ba", None, 1, 0))
-    data = bytearray(9000)
+    data = bytearray(b"\x01" * 9000)
     for _ in range(200):
         want = rng.choice(patterns)[0]
         at = rng.choice((rng.randrange(9000), 512 * rng.randrange(17), 512 * rng.randrange(17) + 3))
@@ -190,12 +190,16 @@ def test_nothing_is_read_before_or_after_the_data() -> None:
         [(b"ab", None, 1, 0), (b"c", None, 1, 0)],
         [(b"cab" * 7, None, 1, 0), (b"abca", None, 1, 0), (b"\0\0\0\0\0", None, 512, 0)],
         keywords(made_up(rng, 70, b"abc")),
-        keywords(made_up(rng, 400, b"abc")),
+        keywords(made_up(rng, 342, b"abc")),
     ]
     for patterns in lists:
         tables = kernels.scan_compile(patterns)
-        for size in (1, 2, 3, 5, 7, 8, 63, 64, 71, 72, 73, 130, 700, 4096, 4097, 4170, 2 * page):
-            text = bytes(rng.choices(b"abc\0", (4, 4, 4, 5), k=size)) if size % 2 else b"".join(bytes((c, 0)) for c in rng.choices(b"abc", k=size // 2))
+        for size in (1, 2, 3, 5, 7, 8, 63, 64, 71, 72, 73, 130, 700, 4097):
+            text = (
+                bytes(rng.choices(b"abc\0", (4, 4, 4, 5), k=size))
+                if size % 2
+                else b"".join(bytes((c, 0)) for c in rng.choices(b"abc", k=size // 2))
+            )
             want = plain_scan(tables, text, max_hits=1 << 20)
             for at in (page, 3 * page - size):
                 room[at : at + size] = text
@@ -215,7 +219,7 @@ def scanned(tables: bytes, data: bytes) -> None:
 
 
 @given(st.integers(0, 1 << 32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_damaged_tables_of_every_kind_never_crash(seed: int) -> None:
     rng = random.Random(seed)
     patterns = rng.choice((few_letters(rng, 9), keywords(made_up(rng, 70)), keywords(made_up(rng, 350)) + few_letters(rng, 3)))
