@@ -30,6 +30,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from forensiclib.core.errors import UsageError
@@ -76,7 +77,7 @@ def _common(byte: int) -> int:
 
 def _price(key: bytes) -> int:
     price = sum(_common(b) - 40 for b in key)
-    for a, b in zip(key, key[1:], strict=False):
+    for a, b in pairwise(key):
         if 65 <= a <= 90 and 65 <= b <= 90:
             price += 4 * (int(_PAIR[(a - 65) * 26 + b - 65]) - 4)
     return price
@@ -278,7 +279,8 @@ def _anchors(pairs: list[tuple[bytes, bytes]], where: list[tuple[int, int]]) -> 
     limit = 8 if len(pairs) <= 2048 else 4
     crowd: Crowd = Counter()
     wide = sum(_spread(want, mask, crowd)[0] > 0 for want, mask in pairs) >= 64
-    anchors, visits = [], []
+    anchors: list[_Anchor] = []
+    visits: list[tuple[int, int, int, int]] = []
     for number, ((want, mask), (align, phase)) in enumerate(zip(pairs, where, strict=True)):
         if align >= _SECTOR:
             shape, key, place = _narrow(want, mask, limit, None)
@@ -362,11 +364,8 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
                 (narrow.mark if short else narrow.mark_any)(key)
             elif spread and shape in (_WIDE3, _WIDE4):
                 (spread.mark if shape == _WIDE4 else spread.mark_any)(key)
-    dense = [
-        a if a.shape <= 4 else _Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place)
-        for a in anchors
-        if a.shape in (1, 2, 3, 4, _SIX)
-    ]
+    dense = [a for a in anchors if a.shape <= 4]
+    dense += [_Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place) for a in anchors if a.shape == _SIX]
     dense.sort()
     lookups, asked, shorts = _lookups(dense, values)
     nibbles, use_nibbles = _nibbles(dense, values)
