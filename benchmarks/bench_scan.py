@@ -53,7 +53,6 @@ def expression(pattern: bytes, mask: bytes | None) -> bytes:
 
 def buffers() -> dict[str, bytes]:
     rng = random.Random(5)
-    text = Path(__file__).read_bytes()
     out = {"zero": bytes(SIZE), "random": rng.randbytes(SIZE), "text": prose(SIZE)}
     packed = zlib.compress(bytes(rng.choices(b"etaoin shrdlu\n", k=8 << 20)), 1)
     out["compressed"] = (packed * (SIZE // len(packed) + 1))[:SIZE]

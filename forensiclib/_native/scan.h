@@ -91,25 +91,25 @@ static int scan_same(const uint8_t *have, const uint8_t *want, const uint8_t *ma
     return 1;
 }
 
-/* The anchors with this key at p. 0 to stop. */
-static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape) {
+/* The anchors with this key at p, and of this visit where they lie on sectors. 0 to stop. */
+static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape, uint32_t visit) {
     const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(key, shape, s->slot_bits);
     uint32_t at = scan_u32(slot), last = scan_u32(slot + 4);
     for (; at < last; at++) {
         const uint8_t *e = s->entry + 32 * (size_t)at, *head;
         uint32_t number, about = scan_u32(e + 8), n, place;
         int64_t begin;
-        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape) continue;
+        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape || about >> 25 != visit) continue;
         begin = p - (int64_t)(about & 0xFFFF);
         if (begin < s->start || begin >= s->stop) continue;
         if (begin + 8 <= s->size && (scan_u64(s->data + begin) & scan_u64(e + 24)) != scan_u64(e + 16)) continue;
         number = scan_u32(e + 4);
-        if (scan_u32(e + 12) > 8 || !(about >> 24) || begin + 8 > s->size) {
+        if (scan_u32(e + 12) > 8 || !(about >> 24 & 1) || begin + 8 > s->size) {
             head = s->pattern + 16 * (size_t)number;
             n = scan_u32(head + 4);
             place = scan_u32(head);
             if (begin + (int64_t)n > s->size || !scan_same(s->data + begin, s->pool + place, s->pool + place + n, n)) continue;
-            if (!(about >> 24) && (uint64_t)(s->base + begin) % scan_u32(head + 8) != scan_u32(head + 12)) continue;
+            if (!(about >> 24 & 1) && (uint64_t)(s->base + begin) % scan_u32(head + 8) != scan_u32(head + 12)) continue;
         }
         if (!scan_keep(s, begin, number, p)) return 0;
     }
@@ -143,7 +143,7 @@ static void scan_settle(scan_state *s, int64_t b, const uint32_t *list, uint32_t
             kept += scan_u32(slot + 4) > first;
         }
         for (i = 0; i < kept; i++)
-            if (b + places[i] >= s->edge || !scan_confirm(s, b + places[i], keys[i], shape)) return;
+            if (b + places[i] >= s->edge || !scan_confirm(s, b + places[i], keys[i], shape, 0)) return;
     }
 }
 
@@ -541,7 +541,7 @@ static void scan_sectors(scan_state *s, int64_t b, int64_t e) {
         uint32_t shape = scan_u32(v + 12);
         o = b + ((phase - (s->base + b) % align) + align) % align;
         for (; o < e && o < s->edge && o + place < s->size; o += align)
-            if (!scan_confirm(s, o + place, scan_key_of(scan_word(s, o + place), shape - SCAN_SPARSE), shape)) break;
+            if (!scan_confirm(s, o + place, scan_key_of(scan_word(s, o + place), shape - SCAN_SPARSE), shape, i)) break;
     }
 }
 

@@ -138,7 +138,7 @@ typedef struct {
     int64_t size;
 } scan_make;
 
-typedef struct { uint32_t number, place, shape, key; } scan_anchor;
+typedef struct { uint32_t number, place, shape, key, visit; } scan_anchor;
 
 static const uint8_t SCAN_LETTER[26] = {21, 14, 18, 17, 24, 15, 14, 15, 21, 3, 10, 19, 16, 21, 21, 17, 4, 21, 21, 22, 17, 10, 11, 10, 13, 3};
 static const char SCAN_PAIR[] =
@@ -442,7 +442,7 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
                 e = entry + (size_t)slots[slot]++ * 32;
                 scan_put(e, key);
                 scan_put(e + 4, number);
-                scan_put(e + 8, a->place | a->shape << 16 | (uint32_t)(m->align[number] == 1) << 24);
+                scan_put(e + 8, a->place | a->shape << 16 | (uint32_t)(m->align[number] == 1) << 24 | a->visit << 25);
                 scan_put(e + 12, length);
                 for (j = 0; j < 8 && j < length; j++) { e[16 + j] = want[j]; e[24 + j] = mask[j]; }
                 if (a->shape == 4 || a->shape == SCAN_SIX) {
@@ -505,6 +505,7 @@ static int scan_build(scan_make *m) {
             a->shape |= SCAN_SPARSE;
             for (j = 0; j < visits; j++)
                 if (visit[4 * j] == m->align[i] && visit[4 * j + 1] == m->phase[i] && visit[4 * j + 2] == a->place && visit[4 * j + 3] == a->shape) break;
+            a->visit = j;
             if (j < visits) continue;
             if (visits < SCAN_VISITS) {
                 uint32_t *v = visit + 4 * visits++;
@@ -512,6 +513,7 @@ static int scan_build(scan_make *m) {
                 continue;
             }
         }
+        a->visit = 0;
         if (spread >= 64) scan_spread(want, mask, n, crowd, room, a);
         else a->shape = 0;
         if (!a->shape) scan_narrow(want, mask, n, limit, 0, m->patterns > 1024, crowd, room, a);

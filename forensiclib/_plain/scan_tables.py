@@ -16,7 +16,7 @@ are looked for where they may lie, and nowhere else.
     slots     2^bits + 1 uint32: where the entries of a hash begin
     bitmaps   a bit for the hash of the first four bytes of each anchor; of spread letters; of six bytes; of
               four where an anchor has no six
-    entries   uint32 key, pattern, place | shape << 16 | (align is 1) << 24, length; 8 bytes, 8 mask bytes
+    entries   uint32 key, pattern, place | shape << 16 | (align is 1) << 24 | visit << 25, length; 8 bytes, 8 mask bytes
     patterns  uint32 place in the pool, length, align, phase
     pool      bytes and mask of each
 
@@ -88,6 +88,7 @@ class _Anchor(NamedTuple):
     key: int
     number: int
     place: int
+    visit: int = 0
 
 
 def _subsets(free: int) -> Iterator[int]:
@@ -288,7 +289,7 @@ def _anchors(pairs: list[tuple[bytes, bytes]], where: list[tuple[int, int]]) -> 
             if shape and visit not in visits and len(visits) < _VISITS:
                 visits.append(visit)
             if shape and visit in visits:
-                anchors.append(_Anchor(shape | _SPARSE, key, number, place))
+                anchors.append(_Anchor(shape | _SPARSE, key, number, place, visits.index(visit)))
                 continue
         shape, key, place = _spread(want, mask, crowd) if wide else (0, 0, 0)
         if not shape:
@@ -348,7 +349,7 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     for anchor in anchors:
         want, bits = pairs[anchor.number]
         shape = anchor.shape
-        about = anchor.place | shape << 16 | (where[anchor.number][0] == 1) << 24
+        about = anchor.place | shape << 16 | (where[anchor.number][0] == 1) << 24 | anchor.visit << 25
         for key in keys(anchor):
             entry = struct.pack("<4I8s8s", key, anchor.number, about, len(want), want[:8], bits[:8])
             slots[_hash(key ^ shape * _SHAPE & 0xFFFFFFFF, slot_bits)].append(entry)

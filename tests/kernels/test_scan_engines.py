@@ -71,8 +71,8 @@ def test_near_misses_and_hits_without_end(seed: int) -> None:
         assert kernels.scan(tables, data, start, stop, base, cap, level) == want, kernels.SCAN_LEVELS[level]
 
 
-@given(st.integers(0, 1 << 32), st.sampled_from([30, 200, 400]))
-@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from([30, 350]))
+@settings(max_examples=3, deadline=None)
 def test_long_lists_of_words_in_three_encodings(seed: int, count: int) -> None:
     rng = random.Random(seed)
     words = made_up(rng, count)
@@ -190,7 +190,7 @@ def test_nothing_is_read_before_or_after_the_data() -> None:
         [(b"ab", None, 1, 0), (b"c", None, 1, 0)],
         [(b"cab" * 7, None, 1, 0), (b"abca", None, 1, 0), (b"\0\0\0\0\0", None, 512, 0)],
         keywords(made_up(rng, 70, b"abc")),
-        keywords(made_up(rng, 342, b"abc")),
+        keywords(made_up(rng, 342, b"abcdefgh")),
     ]
     for patterns in lists:
         tables = kernels.scan_compile(patterns)
