@@ -3,4 +3,5 @@
 from forensiclib._plain.jpeg import jpeg_scan as jpeg_scan
 from forensiclib._plain.scan import SCAN_LEVELS as SCAN_LEVELS
 from forensiclib._plain.scan import scan as scan
+from forensiclib._plain.scan import scan_columns as scan_columns
 from forensiclib._plain.scan import scan_compile as scan_compile

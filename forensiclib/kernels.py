@@ -77,6 +77,7 @@ try:
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
+    from forensiclib._speedups import scan_columns as scan_columns
     from forensiclib._speedups import scan_compile as scan_compile
 
     WHICH = "compiled"
@@ -134,6 +135,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan
+    from forensiclib._speedups_py import scan_columns as scan_columns
     from forensiclib._speedups_py import scan_compile as scan_compile
 
     WHICH = f"python ({_why})"

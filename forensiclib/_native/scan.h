@@ -1,103 +1,60 @@
-/* Signature scan: four table look-ups ANDed for every offset, then hash and compare.
-   The tables come from _plain/scan_tables.py; scan_open() proves them before anything reads them. */
+/* Signature scan: filters that refuse nearly all offsets, then hash and compare. Batches of 4 KiB; in each, lists of offsets that are sifted.
+
+   1. Candidates. AVX-512: table look-ups of single bytes and of mixed pairs, ANDed; eight buckets at once. AVX2: nibble look-ups where the list
+      is short enough. Where these would let nearly all pass, and on the scalar level, every offset is a candidate.
+   2. One bit for the hash of the four bytes (cleared of bit 5, so of letter case) says whether any anchor begins like that.
+   3. A hash table of anchors, prefetched; a masked compare of eight bytes, then of all.
+   Letters with zeros between them (UTF-16) are a list of their own: of their four bytes two say nothing, so four letters are hashed.
+   Signatures that lie on sectors are looked for there only.
+   The tables come from scan_tables.h; scan_open() proves them before anything reads them. */
 #ifndef FORENSICLIB_SCAN_H
 #define FORENSICLIB_SCAN_H
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "scan_sort.h"
+#include "scan_tables.h"
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define SCAN_X86 1
 #include <immintrin.h>
 #endif
+#if defined(__GNUC__) || defined(__clang__)
+#define SCAN_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define SCAN_PREFETCH(p) ((void)(p))
+#endif
 
-enum { SCAN_SCALAR = 0, SCAN_SSSE3 = 1, SCAN_AVX2 = 2, SCAN_VBMI = 3 };
+enum { SCAN_SCALAR = 0, SCAN_AVX2 = 1, SCAN_VBMI = 2 };
+enum { SCAN_BATCH = 4096, SCAN_STRETCH = 1 << 20 };
 
-typedef struct { uint32_t key, pattern, place, next; } scan_entry;
-typedef struct { uint32_t pool, length, align, phase; } scan_pattern;
-typedef struct { int64_t at; uint32_t pattern; uint32_t pad; } scan_hit;
+/* ---- words ---- */
 
-typedef struct {
-    uint32_t patterns, entries, groups, bits, furthest, pooled;
-    const uint8_t *tables;      /* groups x 4 places x 256 */
-    const uint8_t *lengths;     /* groups x 4: which buckets hold anchors of 1..4 bytes */
-    const uint8_t *slots;       /* 4 x 2^bits uint32 */
-    const uint8_t *entry, *pattern, *pool;
-    const uint8_t *data;
-    int64_t size, start, stop, base, max_hits;
-    scan_hit *hits;
-    int64_t count, room, look;
-    int64_t reached;            /* hits that begin before it are all there */
-    int full, failed;
-    int skip;                   /* zero fill holds no anchor */
-    uint8_t three[8192];        /* one bit for each hash of the first three bytes of an anchor */
-    uint8_t nibbles[4 * 4 * 32];/* groups x places x (low, high) x 16 */
-} scan_state;
-
-static uint32_t scan_u32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+/* Four bytes, zeros after the end of the data: they may let pass too much, never too little, since the compare knows the size. */
+static inline uint32_t scan_word(const scan_state *s, int64_t p) {
+    uint32_t word = 0;
+    int64_t i;
+    if (p + 4 <= s->size) return scan_u32(s->data + p);
+    for (i = 0; p + i < s->size; i++) word |= (uint32_t)s->data[p + i] << (8 * i);
+    return word;
 }
 
-static uint32_t scan_three(uint32_t word) {
-    return ((word & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
-}
-
-/* Survivors of the look-ups are mostly noise; one bit refuses nearly all of it. */
-static void scan_expect(scan_state *s) {
-    uint32_t length, slot, third, at, hash;
-    for (length = 1; length <= 4; length++)
-        for (slot = 0; slot < 1u << s->bits; slot++)
-            for (at = scan_u32(s->slots + (((size_t)(length - 1) << s->bits) + slot) * 4); at; at = scan_u32(s->entry + (size_t)(at - 1) * 16 + 12)) {
-                uint32_t key = scan_u32(s->entry + (size_t)(at - 1) * 16);
-                if (length == 1) { memset(s->three, 0xFF, sizeof s->three); return; }
-                for (third = 0; third < (length == 2 ? 256u : 1u); third++) {
-                    hash = scan_three(length == 2 ? key | third << 16 : key);
-                    s->three[hash >> 3] |= (uint8_t)(1u << (hash & 7));
-                }
-            }
-}
-
-/* 0 when the blob is sound. Every index in it is proved here. */
-static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
-    uint64_t need, i, j;
-    memset(s, 0, sizeof *s);
-    if (size < 32 || scan_u32(blob) != 0x314E4353u || scan_u32(blob + 28) != (uint64_t)size) return -1;
-    s->patterns = scan_u32(blob + 4);
-    s->entries = scan_u32(blob + 8);
-    s->groups = scan_u32(blob + 12);
-    s->bits = scan_u32(blob + 16);
-    s->furthest = scan_u32(blob + 20);
-    s->pooled = scan_u32(blob + 24);
-    if (s->groups < 1 || s->groups > 4 || s->bits < 8 || s->bits > 16 || s->furthest > 4096) return -1;
-    need = 32 + (uint64_t)s->groups * 4 * 257 + ((uint64_t)16 << s->bits) + (uint64_t)s->entries * 16 + (uint64_t)s->patterns * 16 + s->pooled;
-    if (need != (uint64_t)size) return -1;
-    s->tables = blob + 32;
-    s->lengths = s->tables + s->groups * 4 * 256;
-    s->slots = s->lengths + s->groups * 4;
-    s->entry = s->slots + ((size_t)16 << s->bits);
-    s->pattern = s->entry + (size_t)s->entries * 16;
-    s->pool = s->pattern + (size_t)s->patterns * 16;
-    for (i = 0; i < (uint64_t)4 << s->bits; i++)
-        if (scan_u32(s->slots + 4 * i) > s->entries) return -1;
-    for (i = 0; i < s->entries; i++) {
-        const uint8_t *e = s->entry + 16 * i;
-        /* a chain only leads down, so it ends */
-        if (scan_u32(e + 4) >= s->patterns || scan_u32(e + 8) > s->furthest || scan_u32(e + 12) > i) return -1;
+static inline uint32_t scan_wide_word(const scan_state *s, int64_t p) {
+    uint32_t word = 0;
+    int64_t i;
+    if (p + 8 <= s->size) {
+        uint64_t w = scan_u64(s->data + p) & 0x00FF00FF00FF00FFu;
+        w |= w >> 8;
+        return (uint32_t)(w & 0xFFFF) | (uint32_t)(w >> 16 & 0xFFFF0000u);
     }
-    for (i = 0; i < s->patterns; i++) {
-        const uint8_t *p = s->pattern + 16 * i;
-        if ((uint64_t)scan_u32(p) + 2 * (uint64_t)scan_u32(p + 4) > s->pooled || !scan_u32(p + 4) || !scan_u32(p + 8)) return -1;
-    }
-    for (i = 0; i < (uint64_t)s->groups * 4; i++)
-        for (j = 0; j < 256; j++) {
-            uint8_t v = s->tables[i * 256 + j];
-            s->nibbles[i * 32 + (j & 15)] |= v;
-            s->nibbles[i * 32 + 16 + (j >> 4)] |= v;
-        }
-    scan_expect(s);
-    return 0;
+    for (i = 0; i < 4 && p + 2 * i < s->size; i++) word |= (uint32_t)s->data[p + 2 * i] << (8 * i);
+    return word;
 }
+
+static inline uint64_t scan_six_word(const scan_state *s, int64_t p) {
+    if (p + 8 <= s->size) return scan_u64(s->data + p);
+    return scan_word(s, p) | (uint64_t)(p + 4 < s->size ? scan_word(s, p + 4) : 0) << 32;
+}
+
+/* ---- hits ---- */
 
 static int scan_keep(scan_state *s, int64_t at, uint32_t pattern, int64_t anchor) {
     if (s->count == s->room) {
@@ -114,181 +71,384 @@ static int scan_keep(scan_state *s, int64_t at, uint32_t pattern, int64_t anchor
     if (s->count >= s->look) {
         int64_t i, whole = 0, limit = anchor - (int64_t)s->furthest;
         for (i = 0; i < s->count; i++) whole += s->hits[i].at < limit;
-        if (whole > s->max_hits) { s->reached = limit; s->full = 1; return 0; }
         s->look = s->count + s->count / 2 + 64;
+        if (whole > s->max_hits) { s->edge = anchor; s->full = 1; return 0; }
     }
     return 1;
 }
 
-/* The anchor at p: ``which`` has the buckets that accept it, one byte a group. 0 to stop. */
-static int scan_confirm(scan_state *s, int64_t p, uint32_t which) {
-    uint32_t word = 0, length, g;
-    int64_t left = s->size - p;
-    if (left >= 4) word = scan_u32(s->data + p);
-    else { int64_t k; for (k = 0; k < left; k++) word |= (uint32_t)s->data[p + k] << (8 * k); }
-    for (length = 1; length <= 4; length++) {
-        uint32_t wanted = 0, key, at;
-        for (g = 0; g < s->groups; g++) wanted |= (uint32_t)s->lengths[g * 4 + length - 1] << (8 * g);
-        if (!(which & wanted) || length > left) continue;
-        key = length == 4 ? word : word & ((1u << (8 * length)) - 1);
-        at = scan_u32(s->slots + (((size_t)(length - 1) << s->bits) + ((key * 0x9E3779B1u) >> (32 - s->bits))) * 4);
-        while (at) {
-            const uint8_t *e = s->entry + (size_t)(at - 1) * 16;
-            at = scan_u32(e + 12);
-            if (scan_u32(e) != key) continue;
-            {
-                uint32_t number = scan_u32(e + 4), n, i;
-                const uint8_t *head = s->pattern + (size_t)number * 16, *want, *mask, *have;
-                int64_t begin = p - (int64_t)scan_u32(e + 8);
-                n = scan_u32(head + 4);
-                if (begin < s->start || begin >= s->stop || begin + (int64_t)n > s->size) continue;
-                want = s->pool + scan_u32(head);
-                mask = want + n;
-                have = s->data + begin;
-                for (i = 0; i < n && (have[i] & mask[i]) == want[i]; i++) {}
-                if (i < n) continue;
-                if ((uint64_t)(s->base + begin) % scan_u32(head + 8) != scan_u32(head + 12)) continue;
-                if (!scan_keep(s, begin, number, p)) return 0;
-            }
+static int scan_same(const uint8_t *have, const uint8_t *want, const uint8_t *mask, uint32_t n) {
+    uint32_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t h, m, w;
+        memcpy(&h, have + i, 8);
+        memcpy(&m, mask + i, 8);
+        memcpy(&w, want + i, 8);
+        if ((h & m) != w) return 0;
+    }
+    for (; i < n; i++)
+        if ((have[i] & mask[i]) != want[i]) return 0;
+    return 1;
+}
+
+/* The anchors with this key at p, and of this visit where they lie on sectors. 0 to stop. */
+static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape, uint32_t visit) {
+    const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(key, shape, s->slot_bits);
+    uint32_t at = scan_u32(slot), last = scan_u32(slot + 4);
+    for (; at < last; at++) {
+        const uint8_t *e = s->entry + 32 * (size_t)at, *head;
+        uint32_t number, about = scan_u32(e + 8), n, place;
+        int64_t begin;
+        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape || about >> 25 != visit) continue;
+        begin = p - (int64_t)(about & 0xFFFF);
+        if (begin < s->start || begin >= s->stop) continue;
+        if (begin + 8 <= s->size && (scan_u64(s->data + begin) & scan_u64(e + 24)) != scan_u64(e + 16)) continue;
+        number = scan_u32(e + 4);
+        if (scan_u32(e + 12) > 8 || !(about >> 24 & 1) || begin + 8 > s->size) {
+            head = s->pattern + 16 * (size_t)number;
+            n = scan_u32(head + 4);
+            place = scan_u32(head);
+            if (begin + (int64_t)n > s->size || !scan_same(s->data + begin, s->pool + place, s->pool + place + n, n)) continue;
+            if (!(about >> 24 & 1) && (uint64_t)(s->base + begin) % scan_u32(head + 8) != scan_u32(head + 12)) continue;
+        }
+        if (!scan_keep(s, begin, number, p)) return 0;
+    }
+    return 1;
+}
+
+static uint32_t scan_key_of(uint32_t word, uint32_t shape) { return word & (shape >= 4 ? SCAN_FOLD : SCAN_FOLD & ((1u << (8 * shape)) - 1)); }
+
+static inline uint32_t scan_key_at(const scan_state *s, int64_t p, uint32_t shape) {
+    if (shape == SCAN_SIX) return scan_six(scan_six_word(s, p));
+    if (shape >= SCAN_WIDE3) return scan_wide_word(s, p) & (shape == SCAN_WIDE3 ? SCAN_FOLD & 0xFFFFFF : SCAN_FOLD);
+    return scan_key_of(scan_word(s, p), shape);
+}
+
+/* The offsets of a list, ascending: every anchor of that shape that begins there. Three passes, so that the memory has time to answer. */
+static void scan_settle(scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t shape) {
+    enum { AT_ONCE = 64 };
+    uint32_t keys[AT_ONCE], places[AT_ONCE], i, n, kept;
+    for (; count; list += n, count -= n) {
+        n = count < AT_ONCE ? count : AT_ONCE;
+        for (i = 0; i < n; i++) {
+            keys[i] = scan_key_at(s, b + list[i], shape);
+            SCAN_PREFETCH(s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits));
+        }
+        for (i = 0, kept = 0; i < n; i++) {
+            const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits);
+            uint32_t first = scan_u32(slot);
+            SCAN_PREFETCH(s->entry + 32 * (size_t)first);
+            keys[kept] = keys[i];
+            places[kept] = list[i];
+            kept += scan_u32(slot + 4) > first;
+        }
+        for (i = 0; i < kept; i++)
+            if (b + places[i] >= s->edge || !scan_confirm(s, b + places[i], keys[i], shape, 0)) return;
+    }
+}
+
+/* Those of the list whose first three bytes some anchor of three has. */
+static uint32_t scan_threes(const scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t *into) {
+    uint32_t i, kept = 0;
+    for (i = 0; i < count; i++) {
+        into[kept] = list[i];
+        kept += scan_bit(s->threes, scan_hash(scan_key_at(s, b + list[i], 3), 15));
+    }
+    return kept;
+}
+
+/* ---- lists: offsets from b on; scalar code, which is also what the others end with ---- */
+
+static inline uint32_t scan_short(const scan_state *s, uint32_t word) {
+    return (uint32_t)(s->lookup[word & 255] & s->lookup[256 + (word >> 8 & 255)]) & s->shorts;
+}
+
+static uint32_t scan_sift(const scan_state *s, int64_t b, uint32_t *list, uint32_t count) {
+    const uint8_t *bitmap = s->bitmap;
+    uint32_t i, kept = 0, fold = s->fold, bits = s->bits;
+    for (i = 0; i < count; i++) {
+        uint32_t word = scan_word(s, b + list[i]);
+        list[kept] = list[i];
+        kept += scan_bit(bitmap, scan_hash(word & fold, bits)) | (scan_short(s, word) != 0);
+    }
+    return kept;
+}
+
+/* A list that passed the bitmap, parted: where an anchor of six bytes may be goes to ``six``, where a shorter one may be stays. */
+static uint32_t scan_part(const scan_state *s, int64_t b, uint32_t *list, uint32_t count, uint32_t *six, uint32_t *sixes) {
+    const uint8_t *map6 = s->six, *map4 = s->four, *t = s->lookup, *d = s->data + b;
+    uint32_t i, kept = 0, n = 0, bits6 = s->six_bits, bits4 = s->four_bits, shorts = s->shorts;
+    int64_t whole = s->size - b - 8;
+    for (i = 0; i < count; i++) {
+        uint32_t at = list[i], four;
+        uint64_t word = (int64_t)at <= whole ? scan_u64(d + at) : scan_six_word(s, b + at);
+        six[n] = at;
+        n += scan_bit(map6, scan_hash(scan_six(word), bits6));
+        four = scan_bit(map4, scan_hash((uint32_t)word & SCAN_FOLD, bits4));
+        if (shorts) four |= (t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0;
+        list[kept] = at;
+        kept += four;
+    }
+    *sixes = n;
+    return kept;
+}
+
+static uint32_t scan_sift_wide(const scan_state *s, int64_t b, uint32_t *list, uint32_t count) {
+    uint32_t i, kept = 0;
+    for (i = 0; i < count; i++) {
+        list[kept] = list[i];
+        kept += scan_bit(s->wide, scan_hash(scan_wide_word(s, b + list[i]) & SCAN_FOLD, s->wide_bits));
+    }
+    return kept;
+}
+
+static uint32_t scan_every(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+    const uint8_t *bitmap = s->bitmap;
+    uint32_t j, fold = s->fold, bits = s->bits;
+    for (; p + 4 <= e && p + 8 <= s->size; p += 4) {
+        uint64_t w = scan_u64(s->data + p);
+        for (j = 0; j < 4; j++) {
+            list[count] = (uint32_t)(p - b) + j;
+            count += scan_bit(bitmap, scan_hash((uint32_t)(w >> (8 * j)) & fold, bits));
         }
     }
-    return 1;
-}
-
-static uint32_t scan_filter(const scan_state *s, const uint8_t *p) {
-    uint32_t which = 0, g;
-    for (g = 0; g < s->groups; g++) {
-        const uint8_t *t = s->tables + g * 1024;
-        which |= (uint32_t)(t[p[0]] & t[256 + p[1]] & t[512 + p[2]] & t[768 + p[3]]) << (8 * g);
+    for (; p < e; p++) {
+        list[count] = (uint32_t)(p - b);
+        count += scan_bit(s->bitmap, scan_hash(scan_word(s, p) & s->fold, s->bits));
     }
-    return which;
+    return count;
 }
 
-static int scan_scalar(scan_state *s, int64_t p, int64_t end) {
-    for (; p < end; p++) {
-        uint32_t which;
-        if (p + 4 <= s->size) which = scan_filter(s, s->data + p);
-        else {
-            /* zeros after the end may accept too much, never too little: confirm knows the size */
-            uint8_t tail[4] = {0, 0, 0, 0};
-            memcpy(tail, s->data + p, (size_t)(s->size - p));
-            which = scan_filter(s, tail);
-            if (!which) continue;
+static uint32_t scan_every_short(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+    const uint8_t *t = s->lookup, *d = s->data;
+    uint32_t shorts = s->shorts;
+    for (; p < e && p + 2 <= s->size; p++) {
+        list[count] = (uint32_t)(p - b);
+        count += (t[d[p]] & t[256 + d[p + 1]] & shorts) != 0;
+    }
+    for (; p < e; p++) {
+        list[count] = (uint32_t)(p - b);
+        count += scan_short(s, p + 2 <= s->size ? s->data[p] | (uint32_t)s->data[p + 1] << 8 : s->data[p]) != 0;
+    }
+    return count;
+}
+
+static uint32_t scan_every_wide(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+    const uint64_t ones = 0x0101010101010101u;
+    while (p < e) {
+        const uint8_t *d = s->data + p;
+        if (p + 5 > s->size) break;
+        if (p + 8 <= s->size) {
+            uint64_t w = scan_u64(d);
+            if (!w || !((w - ones) & ~w & (ones << 7))) { p += 7; continue; }  /* all zero, or no zero */
         }
-        if (which && !scan_confirm(s, p, which)) return 0;
+        if (d[0] && !d[1] && d[2] && !d[3] && d[4]) list[count++] = (uint32_t)(p - b);
+        p++;
     }
-    return 1;
+    return count;
 }
 
 #ifdef SCAN_X86
 
-/* Where the next byte that is not zero may begin to matter: p, or further in steps of 256. */
-static inline int64_t scan_fill(const scan_state *s, int64_t p, int64_t end) {
-    static const uint8_t zero[256];
-    if (!s->skip) return p;
-    while (p + 256 <= end && p + 259 <= s->size && !s->data[p] && !scan_u32(s->data + p + 255) && !memcmp(s->data + p, zero, 256)) p += 256;
-    return p;
+/* The vector code reads no byte at or after this offset + 72. */
+static int64_t scan_room(const scan_state *s, int64_t e) { return e < s->size - 72 ? e : s->size - 72; }
+
+#define SCAN_TARGET2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
+
+/* Eight offsets, those of the mask moved to the front: no branch that random bytes decide. */
+SCAN_TARGET2 static inline uint32_t scan_list8(const scan_state *s, uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
+    __m256i steps = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(s->front + mask)));
+    _mm256_storeu_si256((__m256i *)(void *)(list + count), _mm256_add_epi32(steps, _mm256_set1_epi32((int)at)));
+    return count + (uint32_t)__builtin_popcount(mask);
 }
 
-static int scan_mask(scan_state *s, int64_t p, uint64_t mask) {
-    while (mask) {
-        int64_t at = p + __builtin_ctzll(mask);
-        uint32_t hash = scan_three(scan_u32(s->data + at)), which;
-        mask &= mask - 1;
-        if (!(s->three[hash >> 3] >> (hash & 7) & 1)) continue;
-        which = scan_filter(s, s->data + at);
-        if (which && !scan_confirm(s, at, which)) return 0;
-    }
-    return 1;
+SCAN_TARGET2 static inline uint32_t scan_list2(uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
+    for (; mask; mask &= mask - 1) list[count++] = at + (uint32_t)__builtin_ctz(mask);
+    return count;
 }
 
-__attribute__((target("ssse3"))) static int64_t scan_ssse3(scan_state *s, int64_t p, int64_t end) {
-    const __m128i low = _mm_set1_epi8(15);
-    for (; p + 16 <= end && p + 19 <= s->size; p += 16) {
-        if (!s->data[p]) { p = scan_fill(s, p, end); if (p + 16 > end || p + 19 > s->size) break; }
-        __m128i any = _mm_setzero_si128();
-        uint32_t g, j, mask;
-        for (g = 0; g < s->groups; g++) {
-            __m128i all = _mm_set1_epi8(-1);
-            for (j = 0; j < 4; j++) {
-                const uint8_t *t = s->nibbles + (g * 4 + j) * 32;
-                __m128i b = _mm_loadu_si128((const __m128i *)(s->data + p + j));
-                __m128i lo = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)t), _mm_and_si128(b, low));
-                __m128i hi = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(t + 16)), _mm_and_si128(_mm_srli_epi16(b, 4), low));
-                all = _mm_and_si128(all, _mm_and_si128(lo, hi));
-            }
-            any = _mm_or_si128(any, all);
-        }
-        mask = 0xFFFF ^ (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(any, _mm_setzero_si128()));
-        if (mask && !scan_mask(s, p, mask)) return -1;
-    }
-    return p;
-}
-
-__attribute__((target("avx2"))) static int64_t scan_avx2(scan_state *s, int64_t p, int64_t end) {
+/* For the nibbles of the byte at each offset, which buckets accept it: t is 16 of low nibbles, then 16 of high ones. */
+SCAN_TARGET2 static inline __m256i scan_nibble(const uint8_t *t, __m256i b) {
     const __m256i low = _mm256_set1_epi8(15);
-    for (; p + 32 <= end && p + 35 <= s->size; p += 32) {
-        if (!s->data[p]) { p = scan_fill(s, p, end); if (p + 32 > end || p + 35 > s->size) break; }
-        __m256i any = _mm256_setzero_si256();
-        uint32_t g, j, mask;
-        for (g = 0; g < s->groups; g++) {
-            __m256i all = _mm256_set1_epi8(-1);
-            for (j = 0; j < 4; j++) {
-                const uint8_t *t = s->nibbles + (g * 4 + j) * 32;
-                __m256i b = _mm256_loadu_si256((const __m256i *)(s->data + p + j));
-                __m256i lo = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
-                __m256i hi = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 16)));
-                lo = _mm256_shuffle_epi8(lo, _mm256_and_si256(b, low));
-                hi = _mm256_shuffle_epi8(hi, _mm256_and_si256(_mm256_srli_epi16(b, 4), low));
-                all = _mm256_and_si256(all, _mm256_and_si256(lo, hi));
-            }
-            any = _mm256_or_si256(any, all);
+    __m256i lo = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
+    __m256i hi = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 16)));
+    return _mm256_and_si256(_mm256_shuffle_epi8(lo, _mm256_and_si256(b, low)), _mm256_shuffle_epi8(hi, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
+}
+
+SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    int64_t p = b, last = scan_room(s, e);
+    uint32_t c = *count;
+    for (; p + 32 <= last; p += 32) {
+        __m256i one = _mm256_set1_epi8(-1), two = one;
+        uint32_t mask;
+        int j;
+        for (j = 0; j < 4; j++) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(s->data + p + j));
+            one = _mm256_and_si256(one, scan_nibble(s->nibbles + 32 * j, v));
+            two = _mm256_and_si256(two, scan_nibble(s->nibbles + 128 + 32 * j, v));
         }
-        mask = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(any, _mm256_setzero_si256()));
-        if (mask && !scan_mask(s, p, mask)) return -1;
+        one = _mm256_cmpeq_epi8(_mm256_or_si256(one, two), _mm256_setzero_si256());
+        mask = ~(uint32_t)_mm256_movemask_epi8(one);
+        if (s->rare && !mask) continue;  /* a branch that pays when it is nearly always taken */
+        for (j = 0; j < 32; j += 8) c = scan_list8(s, list, c, (uint32_t)(p - b) + (uint32_t)j, mask >> j & 255);
     }
+    *count = c;
     return p;
 }
 
-#define SCAN_VBMI_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+SCAN_TARGET2 static int64_t scan_short2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    int64_t p = b, last = scan_room(s, e);
+    uint32_t c = *count;
+    for (; p + 32 <= last; p += 32) {
+        __m256i v = scan_nibble(s->small, _mm256_loadu_si256((const __m256i *)(s->data + p)));
+        v = _mm256_and_si256(v, scan_nibble(s->small + 32, _mm256_loadu_si256((const __m256i *)(s->data + p + 1))));
+        c = scan_list2(list, c, (uint32_t)(p - b), ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256())));
+    }
+    *count = c;
+    return p;
+}
+
+SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    const __m256i spread = _mm256_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, 4, 5, 6, 7, 5, 6, 7, 8, 6, 7, 8, 9, 7, 8, 9, 10);
+    const __m256i fold = _mm256_set1_epi32((int)s->fold), times = _mm256_set1_epi32((int)SCAN_MULTIPLIER), all = _mm256_set1_epi32(31);
+    const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
+    int64_t p = b, last = scan_room(s, e);
+    const void *bitmap = s->bitmap;
+    uint32_t c = *count;
+    for (; p + 8 <= last; p += 8) {
+        __m256i w = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(s->data + p))), h, g;
+        h = _mm256_srl_epi32(_mm256_mullo_epi32(_mm256_and_si256(_mm256_shuffle_epi8(w, spread), fold), times), shift);
+        g = _mm256_i32gather_epi32((const int *)bitmap, _mm256_srli_epi32(h, 5), 4);
+        g = _mm256_sllv_epi32(g, _mm256_andnot_si256(h, all));
+        c = scan_list8(s, list, c, (uint32_t)(p - b), (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(g)));
+    }
+    *count = c;
+    return p;
+}
+
+SCAN_TARGET2 static int64_t scan_wide2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    const __m256i zero = _mm256_setzero_si256();
+    int64_t p = b, last = scan_room(s, e);
+    uint32_t c = *count;
+    for (; p + 32 <= last; p += 32) {
+        const uint8_t *d = s->data + p;
+        __m256i z = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(d + 1)), zero), n;
+        z = _mm256_and_si256(z, _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(d + 3)), zero));
+        n = _mm256_or_si256(_mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)d), zero),
+                            _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(d + 2)), zero));
+        n = _mm256_or_si256(n, _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(d + 4)), zero));
+        c = scan_list2(list, c, (uint32_t)(p - b), (uint32_t)_mm256_movemask_epi8(_mm256_andnot_si256(n, z)));
+    }
+    *count = c;
+    return p;
+}
+
+#define SCAN_TARGET5 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni,bmi,bmi2,popcnt,lzcnt")))
+
+SCAN_TARGET5 static inline uint32_t scan_list5(uint32_t *list, uint32_t count, uint32_t at, uint64_t mask) {
+    const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    int i;
+    if (!(mask & (mask - 1))) {
+        if (mask) list[count++] = at + (uint32_t)__builtin_ctzll(mask);
+        return count;
+    }
+    for (i = 0; i < 4; i++, at += 16, mask >>= 16) {
+        _mm512_storeu_si512((void *)(list + count), _mm512_maskz_compress_epi32((__mmask16)mask, _mm512_add_epi32(steps, _mm512_set1_epi32((int)at))));
+        count += (uint32_t)__builtin_popcount((uint32_t)mask & 0xFFFF);
+    }
+    return count;
+}
 
 /* A 256-entry look-up: two 128-entry permutes, the top bit of the index chooses. */
-SCAN_VBMI_TARGET static inline __m512i scan_lookup(const __m512i *t, __m512i b) {
-    __m512i below = _mm512_permutex2var_epi8(t[0], b, t[1]);
-    __m512i above = _mm512_permutex2var_epi8(t[2], b, t[3]);
+SCAN_TARGET5 static inline __m512i scan_lookup(const __m512i *t, __m512i b) {
+    __m512i below = _mm512_permutex2var_epi8(t[0], b, t[1]), above = _mm512_permutex2var_epi8(t[2], b, t[3]);
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(b), below, above);
 }
 
-SCAN_VBMI_TARGET static inline int64_t scan_vbmi_groups(scan_state *s, int64_t p, int64_t end, const int groups) {
-    __m512i t[4][16];
-    int g, j;
-    for (g = 0; g < groups; g++)
-        for (j = 0; j < 16; j++) t[g][j] = _mm512_loadu_si512((const void *)(s->tables + (g * 16 + j) * 64));
-    for (; p + 64 <= end && p + 67 <= s->size; p += 64) {
-        if (!s->data[p]) { p = scan_fill(s, p, end); if (p + 64 > end || p + 67 > s->size) break; }
-        __m512i b0 = _mm512_loadu_si512((const void *)(s->data + p));
-        __m512i b1 = _mm512_loadu_si512((const void *)(s->data + p + 1));
-        __m512i b2 = _mm512_loadu_si512((const void *)(s->data + p + 2));
-        __m512i b3 = _mm512_loadu_si512((const void *)(s->data + p + 3));
-        __m512i any = _mm512_setzero_si512();
-        uint64_t mask;
-        for (g = 0; g < groups; g++) {
-            __m512i all = _mm512_and_si512(scan_lookup(t[g], b0), scan_lookup(t[g] + 4, b1));
-            any = _mm512_or_si512(any, _mm512_and_si512(all, _mm512_and_si512(scan_lookup(t[g] + 8, b2), scan_lookup(t[g] + 12, b3))));
-        }
-        mask = _mm512_test_epi8_mask(any, any);
-        if (mask && !scan_mask(s, p, mask)) return -1;
+/* a ^ rotl8(b, 3) or a ^ rotl8(b, 5): a rotation is an 8 x 8 bit matrix. */
+#define SCAN_ROTATE3 0x2040800102040810ll
+#define SCAN_ROTATE5 0x0810204080010204ll
+SCAN_TARGET5 static inline __m512i scan_mixed(__m512i a, __m512i b, long long matrix) {
+    return _mm512_xor_si512(a, _mm512_gf2p8affine_epi64_epi8(b, _mm512_set1_epi64(matrix), 0));
+}
+
+SCAN_TARGET5 static int64_t scan_gather5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    const __m128i first = _mm_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6);
+    const __m512i four = _mm512_broadcast_i32x4(first), steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i spread = _mm512_add_epi8(four, _mm512_slli_epi32(_mm512_mullo_epi32(_mm512_srli_epi32(steps, 2), _mm512_set1_epi32(0x01010101)), 2));
+    const __m512i fold = _mm512_set1_epi32((int)s->fold), times = _mm512_set1_epi32((int)SCAN_MULTIPLIER), all = _mm512_set1_epi32(31);
+    const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
+    int64_t p = b, last = scan_room(s, e);
+    const void *bitmap = s->bitmap;
+    uint32_t c = *count;
+    for (; p + 16 <= last; p += 16) {
+        __m512i w = _mm512_permutexvar_epi8(spread, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(s->data + p)))), h, g;
+        __mmask16 m;
+        h = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_and_si512(w, fold), times), shift);
+        g = _mm512_i32gather_epi32(_mm512_srli_epi32(h, 5), bitmap, 4);
+        m = _mm512_movepi32_mask(_mm512_sllv_epi32(g, _mm512_andnot_si512(h, all)));
+        _mm512_storeu_si512((void *)(list + c), _mm512_maskz_compress_epi32(m, _mm512_add_epi32(steps, _mm512_set1_epi32((int)(p - b)))));
+        c += (uint32_t)__builtin_popcount(m);
     }
+    *count = c;
     return p;
 }
 
-SCAN_VBMI_TARGET static int64_t scan_vbmi(scan_state *s, int64_t p, int64_t end) {
-    switch (s->groups) {
-    case 1: return scan_vbmi_groups(s, p, end, 1);
-    case 2: return scan_vbmi_groups(s, p, end, 2);
-    case 3: return scan_vbmi_groups(s, p, end, 3);
-    default: return scan_vbmi_groups(s, p, end, 4);
+SCAN_TARGET5 static inline int64_t scan_lookups5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count, const int asked) {
+    int64_t p = b, last = scan_room(s, e);
+    __m512i t[4 * SCAN_LOOKUPS];
+    uint32_t c = *count;
+    int i;
+    for (i = 0; i < 4 * asked; i++) t[i] = _mm512_loadu_si512((const void *)(s->lookup + 64 * i));  /* registers, or aligned beside them */
+    for (; p + 64 <= last; p += 64) {
+        __m512i b0 = _mm512_loadu_si512((const void *)(s->data + p)), b1 = _mm512_loadu_si512((const void *)(s->data + p + 1));
+        __m512i b2 = _mm512_loadu_si512((const void *)(s->data + p + 2)), b3 = _mm512_loadu_si512((const void *)(s->data + p + 3));
+        __m512i all = _mm512_and_si512(_mm512_and_si512(scan_lookup(t, b0), scan_lookup(t + 4, b1)),
+                                       _mm512_and_si512(scan_lookup(t + 8, b2), scan_lookup(t + 12, b3)));
+        uint64_t mask;
+        if (asked > 4) {
+            all = _mm512_and_si512(all, scan_lookup(t + 16, scan_mixed(b0, b1, SCAN_ROTATE3)));
+            all = _mm512_and_si512(all, scan_lookup(t + 20, scan_mixed(b2, b3, SCAN_ROTATE3)));
+        }
+        if (asked > 6) {
+            all = _mm512_and_si512(all, scan_lookup(t + 24, scan_mixed(b1, b2, SCAN_ROTATE3)));
+            all = _mm512_and_si512(all, scan_lookup(t + 28, scan_mixed(b0, b2, SCAN_ROTATE5)));
+        }
+        if (asked > 8) {
+            all = _mm512_and_si512(all, scan_lookup(t + 32, scan_mixed(b1, b3, SCAN_ROTATE5)));
+            all = _mm512_and_si512(all, scan_lookup(t + 36, scan_mixed(b0, b3, SCAN_ROTATE5)));
+        }
+        mask = _mm512_test_epi8_mask(all, all);
+        if (mask) c = scan_list5(list, c, (uint32_t)(p - b), mask);
     }
+    *count = c;
+    return p;
+}
+
+SCAN_TARGET5 static int64_t scan_filter5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    switch (s->lookups) {
+    case 4: return scan_lookups5(s, b, e, list, count, 4);
+    case 6: return scan_lookups5(s, b, e, list, count, 6);
+    case 8: return scan_lookups5(s, b, e, list, count, 8);
+    default: return scan_lookups5(s, b, e, list, count, 10);
+    }
+}
+
+SCAN_TARGET5 static int64_t scan_wide5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+    int64_t p = b, last = scan_room(s, e);
+    uint32_t c = *count;
+    for (; p + 64 <= last; p += 64) {
+        const uint8_t *d = s->data + p;
+        __m512i b1 = _mm512_loadu_si512((const void *)(d + 1)), b3 = _mm512_loadu_si512((const void *)(d + 3));
+        uint64_t mask = _mm512_testn_epi8_mask(b1, b1) & _mm512_testn_epi8_mask(b3, b3);
+        if (mask) {
+            __m512i b0 = _mm512_loadu_si512((const void *)d), b2 = _mm512_loadu_si512((const void *)(d + 2)), b4 = _mm512_loadu_si512((const void *)(d + 4));
+            mask &= _mm512_test_epi8_mask(b0, b0) & _mm512_test_epi8_mask(b2, b2) & _mm512_test_epi8_mask(b4, b4);
+            if (mask) c = scan_list5(list, c, (uint32_t)(p - b), mask);
+        }
+    }
+    *count = c;
+    return p;
 }
 
 #endif
@@ -296,35 +456,116 @@ SCAN_VBMI_TARGET static int64_t scan_vbmi(scan_state *s, int64_t p, int64_t end)
 static int scan_best_level(void) {
 #ifdef SCAN_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return SCAN_VBMI;
-    if (__builtin_cpu_supports("avx2")) return SCAN_AVX2;
-    if (__builtin_cpu_supports("ssse3")) return SCAN_SSSE3;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) return SCAN_SCALAR;
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("gfni"))
+        return SCAN_VBMI;
+    return SCAN_AVX2;
 #endif
     return SCAN_SCALAR;
 }
 
-static int scan_order(const void *a, const void *b) {
-    const scan_hit *x = (const scan_hit *)a, *y = (const scan_hit *)b;
-    if (x->at != y->at) return x->at < y->at ? -1 : 1;
-    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
+/* ---- the run ---- */
+
+/* Neighbouring bytes: s->first gets the offsets of [b, e) that passed the bitmap; 1 when those that short anchors accept are among them. */
+static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count) {
+    int64_t p = b;
+    int filtered = 0;
+    uint32_t c = 0;
+    (void)level;
+#ifdef SCAN_X86
+    if (s->busy) s->busy--;
+    else if (level == SCAN_VBMI || (level == SCAN_AVX2 && s->flags & SCAN_USE_NIBBLES)) {
+        p = level == SCAN_VBMI ? scan_filter5(s, b, e, s->first, &c) : scan_nibbles2(s, b, e, s->first, &c);
+        if (4 * c > p - b) s->busy = 31;
+        s->rare = 128 * (int64_t)c < p - b;
+        c = scan_sift(s, b, s->first, c);
+        filtered = 1;
+    }
+    if (!filtered && level == SCAN_VBMI) p = scan_gather5(s, b, e, s->first, &c);
+    else if (!filtered && level == SCAN_AVX2) p = scan_gather2(s, b, e, s->first, &c);
+#endif
+    if (filtered && s->shorts) {
+        for (; p < e; p++) {
+            uint32_t word = scan_word(s, p);
+            s->first[c] = (uint32_t)(p - b);
+            c += scan_bit(s->bitmap, scan_hash(word & s->fold, s->bits)) | (scan_short(s, word) != 0);
+        }
+    } else c = scan_every(s, b, p, e, s->first, c);
+    *count = c;
+    return filtered;
+}
+
+static void scan_batch(scan_state *s, int64_t b, int64_t e, int level) {
+    uint32_t c = 0, n = 0;
+    int64_t p = b;
+    if (s->shapes & (1u << 4 | 1u << 3 | 1u << SCAN_SIX | 6)) {
+        int all = scan_neighbours(s, b, e, level, &c);
+        if (c && s->six_bits) {
+            c = scan_part(s, b, s->first, c, s->second, &n);
+            scan_settle(s, b, s->second, n, SCAN_SIX);
+        }
+        if (c && s->shapes & 1u << 4) scan_settle(s, b, s->first, c, 4);
+        if (c && s->shapes & 1u << 3) scan_settle(s, b, s->third, scan_threes(s, b, s->first, c, s->third), 3);
+        if (s->shapes & 6) {
+            if (!all) {
+                c = 0;
+#ifdef SCAN_X86
+                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->first, &c);
+#endif
+                c = scan_every_short(s, b, p, e, s->first, c);
+            }
+            for (n = 1; n <= 2; n++)
+                if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
+        }
+    }
+    if (s->wide_bits) {
+        c = 0;
+        p = b;
+#ifdef SCAN_X86
+        if (level == SCAN_VBMI) p = scan_wide5(s, b, e, s->first, &c);
+        else if (level == SCAN_AVX2) p = scan_wide2(s, b, e, s->first, &c);
+#endif
+        c = scan_every_wide(s, b, p, e, s->first, c);
+        if (c) c = scan_sift_wide(s, b, s->first, c);
+        for (n = SCAN_WIDE3; n <= SCAN_WIDE4; n++)
+            if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
+    }
+}
+
+/* The signatures that lie on sectors and begin in [b, e). */
+static void scan_sectors(scan_state *s, int64_t b, int64_t e) {
+    uint32_t i;
+    for (i = 0; i < s->visits; i++) {
+        const uint8_t *v = s->visit + 16 * i;
+        int64_t align = scan_u32(v), phase = scan_u32(v + 4), place = scan_u32(v + 8), o;
+        uint32_t shape = scan_u32(v + 12);
+        o = b + ((phase - (s->base + b) % align) + align) % align;
+        for (; o < e && o < s->edge && o + place < s->size; o += align)
+            if (!scan_confirm(s, o + place, scan_key_of(scan_word(s, o + place), shape - SCAN_SPARSE), shape, i)) break;
+    }
 }
 
 /* Fills hits, ascending, and gives the offset up to which they are complete; -1 without memory. */
 static int64_t scan_run(scan_state *s, int level) {
-    int64_t p = s->start, end = s->stop + s->furthest < s->size ? s->stop + s->furthest : s->size, next = s->stop, cut;
-    static const uint8_t zero[4];
+    int64_t b = s->start, end = s->stop + s->furthest < s->size ? s->stop + s->furthest : s->size, next = s->stop, cut, e;
+    int64_t step = s->shapes ? SCAN_BATCH : SCAN_STRETCH;
+    if (!s->shapes) end = s->stop;
     s->look = s->max_hits + 1;
-    s->skip = !scan_filter(s, zero);
-#ifdef SCAN_X86
-    if (level == SCAN_VBMI) p = scan_vbmi(s, p, end);
-    else if (level == SCAN_AVX2) p = scan_avx2(s, p, end);
-    else if (level == SCAN_SSSE3) p = scan_ssse3(s, p, end);
-#endif
-    if (p >= 0) scan_scalar(s, p, end);
-    if (s->failed) return -1;
-    if (s->count > 1) qsort(s->hits, (size_t)s->count, sizeof(scan_hit), scan_order);
-    if (s->full)
+    s->edge = INT64_MAX;
+    s->skip = !scan_bit(s->bitmap, 0) && !scan_short(s, 0);
+    for (; b < end && !s->full && !s->failed; b = e) {
+        int64_t seen, known = s->count;
+        e = b + step < end ? b + step : end;
+        seen = e + 3 < s->size ? e + 3 - b : s->size - b;
+        if (s->shapes && !(s->skip && !s->data[b] && (seen < 2 || !memcmp(s->data + b, s->data + b + 1, (size_t)seen - 1)))) scan_batch(s, b, e, level);
+        if (s->visits && !s->failed) scan_sectors(s, b, e < s->stop ? e : s->stop);
+        if (s->count > known) scan_tidy(s, known, b - (int64_t)s->furthest, e - b + s->furthest);
+    }
+    if (s->failed || (s->count > 1 && scan_sort(s->hits, s->count) != 0)) return -1;
+    if (s->full) {
+        s->reached = s->edge - (int64_t)s->furthest;
         while (s->count && s->hits[s->count - 1].at >= s->reached) s->count--;
+    }
     if (s->count > s->max_hits) {
         cut = s->max_hits;
         while (cut < s->count && s->hits[cut].at == s->hits[cut - 1].at) cut++;

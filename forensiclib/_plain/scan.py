@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from forensiclib._plain.scan_tables import scan_compile, scan_patterns
 from forensiclib.core.errors import UsageError
 
-__all__ = ["SCAN_LEVELS", "scan", "scan_compile"]
+__all__ = ["SCAN_LEVELS", "scan", "scan_columns", "scan_compile"]
 
 SCAN_LEVELS = ("scalar",)
 """The ways to scan that this machine has, slowest first; all give the same hits."""
@@ -61,7 +62,7 @@ def scan(
     patterns = scan_patterns(tables)
     size = len(data)
     stop = size if stop is None else stop
-    if not 0 <= start <= stop <= size or max_hits < 1 or base < 0:
+    if not 0 <= start <= stop <= size or max_hits < 1 or not 0 <= base < 1 << 62:
         raise UsageError(f"range {start} to {stop} of {size} bytes, base {base}, {max_hits} hits")
     if level is not None and not 0 <= level < len(SCAN_LEVELS):
         raise UsageError(f"level {level}; there are {len(SCAN_LEVELS)}")
@@ -78,3 +79,17 @@ def scan(
     while cut < len(hits) and hits[cut][0] == hits[cut - 1][0]:
         cut += 1
     return hits[:cut], hits[cut - 1][0] + 1
+
+
+def scan_columns(
+    tables: bytes,
+    data: bytes | bytearray | memoryview,
+    start: int = 0,
+    stop: int | None = None,
+    base: int = 0,
+    max_hits: int = 1 << 16,
+    level: int | None = None,
+) -> tuple[bytes, bytes, int]:
+    """``scan`` for floods: (offsets, numbers, next), the hits as int64 and uint32 of the machine's byte order."""
+    hits, following = scan(tables, data, start, stop, base, max_hits, level)
+    return array("q", (at for at, _ in hits)).tobytes(), array("I", (number for _, number in hits)).tobytes(), following

@@ -1,17 +1,37 @@
-"""The tables of the signature scan: anchors, buckets and the hash that confirms them.
+"""The tables of the signature scan. Twin of the making in _native/scan_tables.h, which gives the same bytes.
 
-A signature is found by its anchor, the one to four neighbouring bytes of it that are rarest on
-disks. Anchors are dealt into 8, 16 or 32 buckets; for each of the four anchor places a table of
-256 entries says which buckets accept a byte there. The scan ANDs four look-ups for every offset;
-what survives is confirmed by a hash of the anchor and a masked compare of the whole signature.
+A signature is found by its anchor: up to four neighbouring bytes of it (six in lists of more than
+1,024), the rarest on disks, of which not too many others have the same already. Bit 5 of each byte is left out of an anchor's key,
+so that letter case costs nothing. Where 64 or more signatures have letters with zero bytes between
+them (UTF-16), three or four such letters are their anchor. Signatures of an align of 512 and more
+are looked for where they may lie, and nowhere else.
+
+    header    16 uint32: magic, patterns, entries, visits, bits of the slots, of the bitmap, of the wide
+              bitmap (0: none), look-ups to ask, largest place of an anchor, pool bytes, blob bytes,
+              shapes in use, buckets of anchors of one and two bytes, flags, bits of two more bitmaps
+    look-ups  10 x 256: which of 8 buckets accept a byte at places 0 to 3, or a mix of two places
+    nibbles   2 groups x 4 places x (low, high) x 16: the same for 16 buckets, by nibbles
+    threes    4096 bytes: a bit for the hash of each anchor of three bytes
+    visits    uint32 align, phase, place of the anchor, shape
+    slots     2^bits + 1 uint32: where the entries of a hash begin
+    bitmaps   a bit for the hash of the first four bytes of each anchor; of spread letters; of six bytes; of
+              four where an anchor has no six
+    entries   uint32 key, pattern, place | shape << 16 | (align is 1) << 24 | visit << 25, length; 8 bytes, 8 mask bytes
+    patterns  uint32 place in the pool, length, align, phase
+    pool      bytes and mask of each
+
+Size: below 2.3 MiB, and 2 bytes for each of the pool, 16 for each pattern, and 32 for each key of
+its anchor: 1, where a mask leaves bits open up to 16 (256 in lists of up to 2,048, 128 where
+nothing but one byte with open bits is there).
 """
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from forensiclib.core.errors import UsageError
 
@@ -19,100 +39,266 @@ __all__ = ["HEADER", "MAGIC", "scan_compile", "scan_patterns"]
 
 Pattern = tuple[bytes, bytes | None, int, int]
 
-MAGIC = 0x314E4353
-HEADER = struct.Struct("<8I")
-"""magic, patterns, entries, groups of 8 buckets, hash bits, largest anchor place, pool bytes, blob bytes."""
-_ENTRY = struct.Struct("<4I")
-"""anchor bytes as a little-endian number, pattern, place of the anchor in it, next entry + 1."""
-_PATTERN = struct.Struct("<4I")
-"""place in the pool, length, align, phase."""
-_VARIANTS = 256
-_MULTIPLIER = 0x9E3779B1
+MAGIC = 0x324E4353
+HEADER = struct.Struct("<16I")
+_MULTIPLIER, _SHAPE, _FOLD = 0x9E3779B1, 0x85EBCA6B, 0xDFDFDFDF
+_WIDE3, _WIDE4, _SIX, _SPARSE = 5, 6, 7, 8
+"""Shapes of an anchor: 1 to 4 neighbouring bytes, 3 or 4 spread letters, six bytes; and added to 1 to 4: on a sector."""
+_VISITS = 64
+_SECTOR = 512
+_LOOKUPS = 10
+_MIX = ((0, 1, 3), (2, 3, 3), (1, 2, 3), (0, 2, 5), (1, 3, 5), (0, 3, 5))
+"""Look-ups 4 to 9: place, other place, how far the byte there is rotated before it is added to the first."""
+_USE_NIBBLES, _THREE_BYTES = 1, 2
 
-_FREQUENCY = [0.002] * 256
-"""How common a byte is on disks, roughly: zero fill, FF fill, text, small integers."""
-for _b in range(0x20, 0x7F):
-    _FREQUENCY[_b] = 0.006
-for _b in b" etaoinsr":
-    _FREQUENCY[_b] = 0.02
-for _b in range(1, 9):
-    _FREQUENCY[_b] = 0.01
-_FREQUENCY[0x00], _FREQUENCY[0xFF] = 0.35, 0.05
-_FILL = {0x00: 1.0, 0xFF: 0.3, 0x20: 0.1}
-"""What a bucket costs that accepts a run of this byte: fill is where a disk is longest."""
-
-
-def _values(byte: int, mask: int) -> list[int]:
-    return [v for v in range(256) if v & mask == byte & mask] if mask != 0xFF else [byte]
+_LETTER = (21, 14, 18, 17, 24, 15, 14, 15, 21, 3, 10, 19, 16, 21, 21, 17, 4, 21, 21, 22, 17, 10, 11, 10, 13, 3)
+"""How common a letter is in English manuals and source code, in quarters of bits; what follows is of the same texts."""
+_PAIR = (
+    "0655035033566605465645345354325322582621523441722373524352174275207333255411324324633154233152324253214243552541122545146654154752"
+    "4322362162242161242352214232426246543454332542522224611261116232305233143111324554365002355754335515050654345232254342547251545435"
+    "4333624245333323424254523353246521633510533144542164662261215334515641314212225256447133422252205655114325550540246566362644656313"
+    "6223522442362065364452226413220422253542136342854435524562405153435323444421513242521552432145514653315252325317612320542543423262"
+    "4645445041156616255511040363327231532132323121223133522242276332236234311362133252621244345226502613353533212271332453564354137224"
+    "52126123554331336111333456"
+)
+"""For A to Z, then A to Z: by how many bits the pair is more common than its letters tell, 4 being as common."""
 
 
-def _anchor(pattern: bytes, mask: bytes) -> tuple[int, list[list[int]]]:
-    """Place and accepted values of the rarest window; shorter windows only where longer cannot be."""
-    best: tuple[float, int, list[list[int]]] | None = None
-    for place in range(len(pattern)):
-        window: list[list[int]] = []
-        rarity, variants = 1.0, 1
-        for byte, bits in zip(pattern[place : place + 4], mask[place : place + 4], strict=True):
-            values = _values(byte, bits)
-            variants *= len(values)
-            if variants > _VARIANTS or bits == 0:
+def _common(byte: int) -> int:
+    """How common a byte without bit 5 is on disks, in quarters of bits: zero fill, FF fill, text, small numbers."""
+    if byte == 0:
+        return 36
+    if byte == 0xDF:
+        return 22
+    if 65 <= byte <= 90:
+        return _LETTER[byte - 65]
+    return 14 if byte < 9 else 13 if 0x0C <= byte <= 0x19 else 4
+
+
+def _price(key: bytes) -> int:
+    price = sum(_common(b) - 40 for b in key)
+    for a, b in pairwise(key):
+        if 65 <= a <= 90 and 65 <= b <= 90:
+            price += 4 * (int(_PAIR[(a - 65) * 26 + b - 65]) - 4)
+    return price
+
+
+class _Anchor(NamedTuple):
+    shape: int
+    key: int
+    number: int
+    place: int
+    visit: int = 0
+
+
+def _subsets(free: int) -> Iterator[int]:
+    """Every value whose bits are among those of ``free``, ascending."""
+    sub = 0
+    while True:
+        yield sub
+        sub = (sub - free) & free
+        if not sub:
+            return
+
+
+Crowd = Counter[tuple[int, int]]
+
+
+def _number(key: bytes) -> int:
+    return int.from_bytes(key, "little")
+
+
+def _six(word: int) -> int:
+    """The key of six bytes: the last two mixed into the first four."""
+    return word & 0xFFFFFFFF ^ (word >> 32) * _SHAPE & 0xFFFFFFFF
+
+
+def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None, six: bool = False) -> tuple[int, int, int]:
+    """Shape, key and place of the rarest window; of the first without a crowd. Shape 0: all is masked out."""
+    best, cheapest = (0, 0, 0), 0
+    for place in range(len(want)):
+        if best[0] and (place >= 64 or crowd is None):
+            break
+        n = free = 0
+        while n < 4 and place + n < len(want):
+            more = free + (~mask[place + n] & 0xDF).bit_count()
+            if not mask[place + n] or (n and more > limit):
                 break
-            window.append(values)
-            rarity *= min(1.0, sum(_FREQUENCY[v] for v in values))
-            if best is None or rarity < best[0]:
-                best = rarity, place, list(window)
-    if best is None:
-        raise UsageError("a signature needs at least one byte that is not masked out")
-    return best[1], best[2]
+            n, free = n + 1, more
+        if not n:
+            continue
+        shape = n
+        if six and n == 4 and not free and place + 6 <= len(want) and not (~mask[place + 4] | ~mask[place + 5]) & 0xDF:
+            shape, n = _SIX, 6
+        window = bytes(b & 0xDF for b in want[place : place + n])
+        key = _six(_number(window)) if shape == _SIX else _number(window)
+        price = _price(window) + 4 * free
+        if crowd is not None:
+            price += 4 * crowd[shape, key].bit_length()
+        if not best[0] or price < cheapest:
+            best, cheapest = (shape, key, place), price
+    return best
 
 
-class _Bucket:
-    """Anchors of one length that share a bit of the tables; knows its cost in false alarms."""
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.sets: list[set[int]] = [set(), set(), set(), set()]
-        self.weights = [0.0] * 4
-        self.cost = 0.0
-
-    def cost_with(self, anchor: list[list[int]]) -> float:
-        cost, sets = 1.0, self.sets
-        for j, values in enumerate(anchor):
-            cost *= self.weights[j] + sum(_FREQUENCY[v] for v in values if v not in sets[j])
-        for byte, weight in _FILL.items():
-            if all(byte in sets[j] or byte in values for j, values in enumerate(anchor)):
-                cost += weight
-        return cost
-
-    def add(self, anchor: list[list[int]], cost: float) -> None:
-        self.cost = cost
-        for j, values in enumerate(anchor):
-            self.sets[j].update(values)
-            self.weights[j] = sum(_FREQUENCY[v] for v in self.sets[j])
+def _spread(want: bytes, mask: bytes, crowd: Crowd) -> tuple[int, int, int]:
+    """The same for three or four letters with zero bytes between them; shape 0: there are none."""
+    best, cheapest = (0, 0, 0), 0
+    for place in range(min(64, len(want) - 4)):
+        key = b""
+        for at in range(place, min(place + 8, len(want)), 2):
+            if ~mask[at] & 0xDF or not want[at] & 0xDF or (key and (want[at - 1] or mask[at - 1] != 0xFF)):
+                break
+            key += bytes((want[at] & 0xDF,))
+        shape = len(key) + 2
+        if len(key) < 3 or shape < best[0]:
+            continue
+        price = _price(key) + 4 * crowd[shape, _number(key)].bit_length()
+        if shape > best[0] or price < cheapest:
+            best, cheapest = (shape, _number(key), place), price
+    return best
 
 
-def _shares(lengths: list[int], count: int) -> dict[int, int]:
-    """How many buckets anchors of each length get: one each, the others where they are most crowded."""
-    crowd = Counter(lengths)
-    shares = dict.fromkeys(crowd, 1)
-    for _ in range(count - len(shares)):
-        if crowd:
-            shares[max(crowd, key=lambda n: (crowd[n] / shares[n], n))] += 1
-    return shares
+def _first_four(want: bytes, anchor: _Anchor) -> int:
+    return _number(want[anchor.place : anchor.place + 4]) & _FOLD
 
 
-def _deal(anchors: list[list[list[int]]], count: int) -> list[_Bucket]:
-    """Anchors into buckets, one length a bucket, each where it adds least to the false alarms."""
-    buckets: list[_Bucket] = []
-    shares = _shares([len(a) for a in anchors], count)
-    mine = {length: [_Bucket(length) for _ in range(share)] for length, share in sorted(shares.items())}
-    for anchor in sorted(anchors):
-        choice = mine[len(anchor)]
-        price, i = min((b.cost_with(anchor) - b.cost, i) for i, b in enumerate(choice))
-        choice[i].add(anchor, choice[i].cost + price)
-    for group in mine.values():
-        buckets += group
-    return buckets + [_Bucket(0) for _ in range(count - len(buckets))]
+def _hash(word: int, bits: int) -> int:
+    return (word * _MULTIPLIER & 0xFFFFFFFF) >> (32 - bits)
+
+
+def _map_bits(marks: int) -> int:
+    return max(15, min(21, (16 * marks).bit_length()))
+
+
+_WEIGHT = (0, 4, 3, 2, 1)
+"""Short anchors are asked for in fewer look-ups, so fewer of them should share a bucket."""
+
+
+def _deal(anchors: list[_Anchor], count: int) -> tuple[list[int], list[int]]:
+    """The bucket of each anchor of a sorted list, and the length of each bucket's anchors: neighbours share a bucket."""
+    crowd = Counter(a.shape for a in anchors)
+    share = dict.fromkeys(sorted(crowd), 1)
+    while share and sum(share.values()) < count:
+        best = 0
+        for n in share:
+            if not best or _WEIGHT[n] * crowd[n] * share[best] >= _WEIGHT[best] * crowd[best] * share[n]:
+                best = n
+        share[best] += 1
+    lengths = [n for n, buckets in share.items() for _ in range(buckets)]
+    seen: Counter[int] = Counter()
+    buckets = []
+    for anchor in anchors:
+        n = anchor.shape
+        buckets.append(lengths.index(n) + seen[n] * share[n] // crowd[n])
+        seen[n] += 1
+    return buckets, lengths + [0] * (count - len(lengths))
+
+
+Values = Callable[[_Anchor, int], list[int]]
+
+
+def _estimate(parts: list[list[int]]) -> int:
+    """Of 2^32 random places, how many pass; for each bucket how many of 256 pass each look-up."""
+    total = 0
+    for counts in parts:
+        part = 1 << 32
+        for count in counts:
+            part = part * count >> 8
+        total += part
+    return total
+
+
+def _lookups(anchors: list[_Anchor], values: Values) -> tuple[bytes, int, int]:
+    """The tables of the first filter, how many of them to ask, and the buckets of anchors of one and two bytes."""
+    buckets, lengths = _deal(anchors, 8)
+    sets: list[list[set[int]]] = [[set() for _ in range(_LOOKUPS)] for _ in range(8)]
+    for bucket, length in zip(sets, lengths, strict=True):
+        for j in range(_LOOKUPS):
+            if length and (j if j < 4 else _MIX[j - 4][1]) >= length:
+                bucket[j].update(range(256))
+    for number, anchor in zip(buckets, anchors, strict=True):
+        for j in range(anchor.shape):
+            sets[number][j].update(values(anchor, j))
+        for j, (one, two, r) in enumerate(_MIX, 4):
+            if two < anchor.shape:
+                turned = [(v << r | v >> (8 - r)) & 0xFF for v in values(anchor, two)]
+                sets[number][j].update(v ^ t for v in values(anchor, one) for t in turned)
+    table = bytearray(256 * _LOOKUPS)
+    for number, bucket in enumerate(sets):
+        for j, accepted in enumerate(bucket):
+            for value in accepted:
+                table[256 * j + value] |= 1 << number
+    for asked in range(6, _LOOKUPS + 1, 2):
+        passing = _estimate([[len(accepted) for accepted in bucket[:asked]] for bucket in sets])
+        if passing < 1 << 23:
+            break
+    else:
+        asked = _LOOKUPS if passing < 1 << 27 else 4
+    return bytes(table), asked, sum(1 << i for i, length in enumerate(lengths) if length in (1, 2))
+
+
+def _nibbles(anchors: list[_Anchor], values: Values) -> tuple[bytes, bool]:
+    """The nibble tables, and whether they refuse enough."""
+    buckets, lengths = _deal(anchors, 16)
+    table = bytearray(256)
+    for number, length in enumerate(lengths):
+        for at in range((number >> 3) * 128 + length * 32, (number >> 3) * 128 + 128) if length else ():
+            table[at] |= 1 << (number & 7)
+    for number, anchor in zip(buckets, anchors, strict=True):
+        for j in range(anchor.shape):
+            at = (number >> 3) * 128 + j * 32
+            for value in values(anchor, j):
+                table[at + (value & 15)] |= 1 << (number & 7)
+                table[at + 16 + (value >> 4)] |= 1 << (number & 7)
+    parts = []
+    for number in range(16):
+        counts = [0] * 8
+        for at in range(128):
+            counts[at >> 4] += table[(number >> 3) * 128 + at] >> (number & 7) & 1
+        parts.append([low * high for low, high in zip(counts[::2], counts[1::2], strict=True)])
+    return bytes(table), _estimate(parts) < 1 << 27
+
+
+class _Bits:
+    """A bitmap that hashes index."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits, self.map = bits, bytearray(1 << bits >> 3)
+
+    def mark(self, word: int) -> None:
+        at = _hash(word, self.bits)
+        self.map[at >> 3] |= 1 << (at & 7)
+
+    def mark_any(self, word: int) -> None:
+        """The word with any fourth byte."""
+        for fourth in _subsets(0xDF):
+            self.mark(word | fourth << 24)
+
+
+def _anchors(pairs: list[tuple[bytes, bytes]], where: list[tuple[int, int]]) -> tuple[list[_Anchor], list[tuple[int, int, int, int]]]:
+    """The anchor of each pattern, and the visits: (align, phase, place, shape)."""
+    limit = 8 if len(pairs) <= 2048 else 4
+    crowd: Crowd = Counter()
+    wide = sum(_spread(want, mask, crowd)[0] > 0 for want, mask in pairs) >= 64
+    anchors: list[_Anchor] = []
+    visits: list[tuple[int, int, int, int]] = []
+    for number, ((want, mask), (align, phase)) in enumerate(zip(pairs, where, strict=True)):
+        if align >= _SECTOR:
+            shape, key, place = _narrow(want, mask, limit, None)
+            visit = (align, phase, place, shape | _SPARSE)
+            if shape and visit not in visits and len(visits) < _VISITS:
+                visits.append(visit)
+            if shape and visit in visits:
+                anchors.append(_Anchor(shape | _SPARSE, key, number, place, visits.index(visit)))
+                continue
+        shape, key, place = _spread(want, mask, crowd) if wide else (0, 0, 0)
+        if not shape:
+            shape, key, place = _narrow(want, mask, limit, crowd, len(pairs) > 1024)
+        if not shape:
+            raise UsageError("a signature needs at least one byte that is not masked out")
+        crowd[shape, key] += 1
+        anchors.append(_Anchor(shape, key, number, place))
+    return anchors, visits
 
 
 def scan_compile(patterns: Sequence[Pattern]) -> bytes:
@@ -120,63 +306,100 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
 
     A pattern is (bytes, mask or None, align, phase): a bit of 0 in the mask matches anything, and
     only absolute offsets with ``offset % align == phase`` count. UsageError for an empty or wholly
-    masked pattern, a mask of another length, and more than 65,535 patterns.
+    masked pattern, a mask of another length, more than 4096 bytes, and more than 65,535 patterns.
     """
     if len(patterns) > 0xFFFF:
         raise UsageError(f"{len(patterns)} signatures; 65535 are possible")
-    pool, heads, anchors = bytearray(), [], []
+    pool, heads, pairs, where = bytearray(), [], [], []
     for pattern, mask, align, phase in patterns:
-        bits = b"\xff" * len(pattern) if mask is None else mask
+        bits = b"\xff" * len(pattern) if mask is None else bytes(mask)
         if not pattern or len(bits) != len(pattern) or len(pattern) > 4096:
             raise UsageError("a signature has 1 to 4096 bytes and a mask as long as itself")
-        if align < 1 or not 0 <= phase < align:
+        if not 1 <= align <= 0xFFFFFFFF or not 0 <= phase < align:
             raise UsageError(f"align {align}, phase {phase}")
-        heads.append(_PATTERN.pack(len(pool), len(pattern), align, phase))
-        pool += bytes(p & m for p, m in zip(pattern, bits, strict=True)) + bits
-        anchors.append(_anchor(pattern, bits))
-    groups = 1 if len(patterns) <= 64 else 2 if len(patterns) <= 400 else 4
-    buckets = _deal([a for _, a in anchors], 8 * groups)
-    tables = bytearray(groups * 4 * 256)
-    lengths = bytearray(groups * 4)
-    for number, bucket in enumerate(buckets):
-        group, bit = number >> 3, 1 << (number & 7)
-        if bucket.length:
-            lengths[group * 4 + bucket.length - 1] |= bit
-        for j, values in enumerate(bucket.sets):
-            # places behind a short anchor accept everything; an empty bucket accepts nothing
-            for value in range(256) if j >= bucket.length and bucket.length else values:
-                tables[(group * 4 + j) * 256 + value] |= bit
-    entries = [
-        (len(a), int.from_bytes(bytes(key), "little"), number, place) for number, (place, a) in enumerate(anchors) for key in product(*a)
-    ]
-    bits_ = max(8, min(16, (2 * len(entries)).bit_length()))
-    slots = [[0] * (1 << bits_) for _ in range(4)]
-    packed = bytearray()
-    for i, (length, key, number, place) in enumerate(entries):
-        slot = (key * _MULTIPLIER & 0xFFFFFFFF) >> (32 - bits_)
-        packed += _ENTRY.pack(key, number, place, slots[length - 1][slot])
-        slots[length - 1][slot] = i + 1
-    body = bytes(tables) + bytes(lengths) + b"".join(struct.pack(f"<{1 << bits_}I", *s) for s in slots) + bytes(packed)
+        want = bytes(p & m for p, m in zip(pattern, bits, strict=True))
+        heads.append(struct.pack("<4I", len(pool), len(want), align, phase))
+        pool += want + bits
+        pairs.append((want, bits))
+        where.append((align, phase))
+    anchors, visits = _anchors(pairs, where)
+
+    def values(anchor: _Anchor, j: int) -> list[int]:
+        want, bits = pairs[anchor.number]
+        return [want[anchor.place + j] | sub for sub in _subsets(~bits[anchor.place + j] & 0xFF)]
+
+    def keys(anchor: _Anchor) -> list[int]:
+        n = anchor.shape & ~_SPARSE
+        if n > 4:
+            return [anchor.key]
+        bits = pairs[anchor.number][1][anchor.place : anchor.place + n]
+        return [anchor.key | sub for sub in _subsets(_number(bytes(~m & 0xDF for m in bits)))]
+
+    marks: Counter[int] = Counter()
+    for anchor in anchors:
+        marks[anchor.shape] += len(keys(anchor))
+    whole, fours = marks[4] + marks[_SIX], marks[4] + 128 * marks[3]
+    short = whole + 128 * marks[3] > 1 << 18 or (16 * marks[3] > whole and whole + 128 * marks[3] > 4096)
+    narrow = _Bits(_map_bits(whole + (1 if short else 128) * marks[3]))
+    six, four = (_Bits(_map_bits(marks[_SIX])), _Bits(_map_bits(fours))) if marks[_SIX] else (None, None)
+    spread = _Bits(_map_bits(marks[_WIDE4] + 128 * marks[_WIDE3])) if marks[_WIDE4] + marks[_WIDE3] else None
+    threes = _Bits(15)
+    slot_bits = max(8, min(18, (2 * sum(marks.values())).bit_length()))
+    slots: list[list[bytes]] = [[] for _ in range(1 << slot_bits)]
+    for anchor in anchors:
+        want, bits = pairs[anchor.number]
+        shape = anchor.shape
+        about = anchor.place | shape << 16 | (where[anchor.number][0] == 1) << 24 | anchor.visit << 25
+        for key in keys(anchor):
+            entry = struct.pack("<4I8s8s", key, anchor.number, about, len(want), want[:8], bits[:8])
+            slots[_hash(key ^ shape * _SHAPE & 0xFFFFFFFF, slot_bits)].append(entry)
+            if shape in (4, _SIX):
+                begins = key if shape == 4 else _first_four(want, anchor)
+                narrow.mark(begins & 0xFFFFFF if short else begins)
+                if six and four:
+                    (six if shape == _SIX else four).mark(key)
+            elif shape == 3:
+                if four:
+                    four.mark_any(key)
+                threes.mark(key)
+                (narrow.mark if short else narrow.mark_any)(key)
+            elif spread and shape in (_WIDE3, _WIDE4):
+                (spread.mark if shape == _WIDE4 else spread.mark_any)(key)
+    dense = [a for a in anchors if a.shape <= 4]
+    dense += [_Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place) for a in anchors if a.shape == _SIX]
+    dense.sort()
+    lookups, asked, shorts = _lookups(dense, values)
+    nibbles, use_nibbles = _nibbles(dense, values)
+    ends = [0]
+    for slot in slots:
+        ends.append(ends[-1] + len(slot))
+    body = lookups + nibbles + bytes(threes.map) + b"".join(struct.pack("<4I", *v) for v in visits) + struct.pack(f"<{len(ends)}I", *ends)
+    body += b"".join(bytes(m.map) for m in (narrow, spread, six, four) if m) + b"".join(e for slot in slots for e in slot)
     body += b"".join(heads) + bytes(pool)
-    furthest = max((place for place, _ in anchors), default=0)
-    return HEADER.pack(MAGIC, len(patterns), len(entries), groups, bits_, furthest, len(pool), HEADER.size + len(body)) + body
+    if HEADER.size + len(body) > 0xFFFFFFFF:
+        raise UsageError("the tables of these signatures pass 4 GiB")
+    furthest = max((a.place for a in anchors), default=0)
+    shapes = sum(1 << n for n in range(1, 8) if marks[n])
+    flags = _USE_NIBBLES * use_nibbles | _THREE_BYTES * short
+    head = HEADER.pack(
+        MAGIC, len(patterns), ends[-1], len(visits), slot_bits, narrow.bits, spread.bits if spread else 0, asked, furthest, len(pool),
+        HEADER.size + len(body), shapes, shorts, flags, six.bits if six else 0, four.bits if four else 0,
+    )  # fmt: skip
+    return head + body
 
 
 def scan_patterns(tables: bytes) -> list[tuple[bytes, bytes, int, int]]:
     """The signatures that were compiled: (bytes, mask, align, phase). UsageError for other bytes."""
     if len(tables) < HEADER.size:
         raise UsageError("not scan tables")
-    magic, count, entries, groups, bits, _, pooled, size = HEADER.unpack_from(tables)
-    if magic != MAGIC or size != len(tables):
+    magic, count, _, _, _, _, _, _, _, pooled, size, *_ = HEADER.unpack_from(tables)
+    at = size - pooled - 16 * count
+    if magic != MAGIC or size != len(tables) or at < HEADER.size:
         raise UsageError("not scan tables")
-    at = HEADER.size + groups * 4 * 257 + (16 << bits) + entries * _ENTRY.size
-    pool = at + count * _PATTERN.size
-    if pool + pooled != size:
-        raise UsageError("not scan tables")
-    out = []
-    for place, length, align, phase in _PATTERN.iter_unpack(tables[at:pool]):
-        if not length or not align or place + 2 * length > pooled:
+    first, out = at + 16 * count, []
+    for place, length, align, phase in struct.iter_unpack("<4I", tables[at:first]):
+        if not length or phase >= align or place + 2 * length > pooled:
             raise UsageError("damaged scan tables")
-        first = pool + place
-        out.append((tables[first : first + length], tables[first + length : first + 2 * length], align, phase))
+        here = first + place
+        out.append((tables[here : here + length], tables[here + length : here + 2 * length], align, phase))
     return out
