@@ -13,7 +13,7 @@ from forensiclib.core.source import ByteSource
 
 __all__ = [
     "Binary", "Carver", "Declaration", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
-    "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
+    "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Kind", "Path", "Real", "Sid", "Signature",
     "StoreFormat", "Text", "Time", "VolumeSystem",
 ]  # fmt: skip
 
@@ -237,6 +237,15 @@ class Find:
     owned: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A file type that a carver tells apart: ``Find.extension`` and ``Find.title`` name it."""
+
+    extension: str
+    mime: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carver(Declaration):
     """A file type that can be recognised without a file system.
@@ -246,6 +255,7 @@ class Carver(Declaration):
     measure(data, budget)   ``data`` starts at the candidate and reaches as far as a file may; returns
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
+    kinds        the types that it tells apart; none: the one type of the declaration
     """
 
     extension: str
@@ -253,3 +263,4 @@ class Carver(Declaration):
     signatures: tuple[Signature, ...]
     measure: Callable[[ByteSource, Budget], Find | None]
     maximum: int = 4 << 30
+    kinds: tuple[Kind, ...] = ()
