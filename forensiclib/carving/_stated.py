@@ -7,6 +7,7 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["stated"]
 
+
 def stated(data: ByteSource, length: int, confidence: float, reason: str, extension: str = "", title: str = "") -> Find:
     """A complete find of ``length`` bytes, or an incomplete one of all there is when the data ends before."""
     if length > data.size:

@@ -189,7 +189,7 @@ def _measure_msf(data: ByteSource, budget: Budget) -> Find | None:
     if len(raw) < 24:
         return None
     block, free, blocks, directory, _, table = (int.from_bytes(raw[i : i + 4], "little") for i in range(0, 24, 4))
-    if block not in (512, 1024, 2048, 4096, 8192) or free not in (1, 2) or not 3 < blocks or not 0 < table < blocks:
+    if block not in (512, 1024, 2048, 4096, 8192) or free not in (1, 2) or not blocks > 3 or not 0 < table < blocks:
         return None
     if not 0 < directory <= blocks * block:
         return None
@@ -231,7 +231,11 @@ CARVERS = (
         ),
         measure=_measure_dbf,
         refs=("dBASE Table File Format, levels 3 to 7", "Visual FoxPro: Table File Structure"),
-        gaps=("only starts on a sector boundary", "level 7 tables (48-byte field descriptors) are refused", "memo files are not recognised"),
+        gaps=(
+            "only starts on a sector boundary",
+            "level 7 tables (48-byte field descriptors) are refused",
+            "memo files are not recognised",
+        ),
     ),
     Carver(
         name="jet",

@@ -29,8 +29,14 @@ def _measure_vmdk(data: ByteSource, budget: Budget) -> Find | None:
     raw = data.read_at(0, _SECTOR)
     if len(raw) < _SECTOR or raw[73:77] != b"\n \r\n":
         return None
-    flags, capacity, grain, text, text_size = (int.from_bytes(raw[a:b], "little") for a, b in ((8, 12), (12, 20), (20, 28), (28, 36), (36, 44)))
-    per, directory, overhead = int.from_bytes(raw[44:48], "little"), int.from_bytes(raw[56:64], "little"), int.from_bytes(raw[64:72], "little")
+    flags, capacity, grain, text, text_size = (
+        int.from_bytes(raw[a:b], "little") for a, b in ((8, 12), (12, 20), (20, 28), (28, 36), (36, 44))
+    )
+    per, directory, overhead = (
+        int.from_bytes(raw[44:48], "little"),
+        int.from_bytes(raw[56:64], "little"),
+        int.from_bytes(raw[64:72], "little"),
+    )
     if grain not in (1 << i for i in range(3, 12)) or per != 512 or not 0 < capacity < _LARGEST or text + text_size > 1 << 32:
         return None
     if directory == 0xFFFFFFFFFFFFFFFF:
@@ -119,7 +125,14 @@ def _measure_vhdx(data: ByteSource, budget: Budget) -> Find | None:
         end = max(end, at + size)
         if entry[:16] == _VHDX_BAT:
             table, table_size = at, size
-    meta = next((int.from_bytes(raw[16 + 32 * i + 16 : 16 + 32 * i + 24], "little") for i in range(count) if raw[16 + 32 * i : 32 + 32 * i] == _VHDX_META), 0)
+    meta = next(
+        (
+            int.from_bytes(raw[16 + 32 * i + 16 : 16 + 32 * i + 24], "little")
+            for i in range(count)
+            if raw[16 + 32 * i : 32 + 32 * i] == _VHDX_META
+        ),
+        0,
+    )
     head = data.read_at(64 << 10, 4096)
     log, log_at = int.from_bytes(head[68:72], "little"), int.from_bytes(head[72:80], "little")
     end = max(end, log + log_at if head[:4] == b"head" and log_at < _LARGEST else 0)
@@ -146,7 +159,9 @@ def _measure_qcow2(data: ByteSource, budget: Budget) -> Find | None:
     if version not in (2, 3) or not 9 <= bits <= 21:
         return None
     cluster = 1 << bits
-    size, levels, level1, counts, clusters = (int.from_bytes(raw[a:b], "big") for a, b in ((24, 32), (36, 40), (40, 48), (48, 56), (56, 60)))
+    size, levels, level1, counts, clusters = (
+        int.from_bytes(raw[a:b], "big") for a, b in ((24, 32), (36, 40), (40, 48), (48, 56), (56, 60))
+    )
     if not counts or counts % cluster or level1 % cluster or not 0 < clusters <= 1 << 16 or size > _LARGEST or levels > 1 << 24:
         return None
     order = int.from_bytes(raw[96:100], "big") if version == 3 and len(raw) == 104 else 4
@@ -190,7 +205,9 @@ def _measure_vdi(data: ByteSource, budget: Budget) -> Find | None:
     raw = data.read_at(0, _SECTOR)
     if len(raw) < _SECTOR or raw[68:72] != b"\1\0\1\0" or int.from_bytes(raw[76:80], "little") not in (1, 2, 3, 4):
         return None
-    table, start, block, extra, total, used = (int.from_bytes(raw[a:b], "little") for a, b in ((340, 344), (344, 348), (376, 380), (380, 384), (384, 388), (388, 392)))
+    table, start, block, extra, total, used = (
+        int.from_bytes(raw[a:b], "little") for a, b in ((340, 344), (344, 348), (376, 380), (380, 384), (384, 388), (388, 392))
+    )
     if table < 400 or start < table or not block or block % _SECTOR or used > total or extra > block:
         return None
     listed = [n for n in _table(data, table, min(total, _WALKED), 4, "little", budget) if n < 0xFFFFFFFE]
@@ -201,7 +218,7 @@ def _measure_vdi(data: ByteSource, budget: Budget) -> Find | None:
 
 def _measure_ewf(data: ByteSource, budget: Budget) -> Find | None:
     window, at, sections = Window(data), 13, 0
-    if window.number(8, 1) != 1 or not 0 < window.number(9, 2) or window.number(11, 2):
+    if window.number(8, 1) != 1 or not window.number(9, 2) > 0 or window.number(11, 2):
         return None
     logical = window.at(0, 3) == b"LVF"
     while True:
@@ -277,14 +294,22 @@ CARVERS = (
         measure=_measure_vmdk,
         maximum=1 << 44,
         refs=("VMware: Virtual Disk Format 5.0",),
-        gaps=("flat extents have no signature", "ESX (COWD) and seSparse extents are not recognised", "grains set aside behind the last one in use are left out"),
+        gaps=(
+            "flat extents have no signature",
+            "ESX (COWD) and seSparse extents are not recognised",
+            "grains set aside behind the last one in use are left out",
+        ),
     ),
     Carver(
         name="vhd",
         title="Virtual PC disk (VHD, dynamic)",
         extension="vhd",
         mime="application/x-vhd",
-        signatures=(Signature(b"conectix\0\0\0\x02\0\x01\0\0"), Signature(b"conectix\0\0\0\0\0\x01\0\0"), Signature(b"conectix\0\0\0\x03\0\x01\0\0")),
+        signatures=(
+            Signature(b"conectix\0\0\0\x02\0\x01\0\0"),
+            Signature(b"conectix\0\0\0\0\0\x01\0\0"),
+            Signature(b"conectix\0\0\0\x03\0\x01\0\0"),
+        ),
         measure=_measure_vhd,
         maximum=1 << 42,
         refs=("Microsoft: Virtual Hard Disk Image Format Specification 1.0",),

@@ -103,7 +103,12 @@ def _measure_wp(data: ByteSource, budget: Budget) -> Find | None:
     if len(raw) < 32 or not 16 <= start <= 1 << 24 or major > 3 or not 1 <= kind <= 0x50 or not 1 <= product <= 0x40:
         return None
     size = int.from_bytes(raw[20:24], "little")
-    names = {0x0A: ("wpd", "WordPerfect document"), 0x16: ("wpg", "WordPerfect graphic"), 0x10: ("shw", "WordPerfect presentation"), 0x0F: ("shw", "WordPerfect presentation")}.get(kind, ("wpd", "WordPerfect file"))
+    names = {
+        0x0A: ("wpd", "WordPerfect document"),
+        0x16: ("wpg", "WordPerfect graphic"),
+        0x10: ("shw", "WordPerfect presentation"),
+        0x0F: ("shw", "WordPerfect presentation"),
+    }.get(kind, ("wpd", "WordPerfect file"))
     if major >= 1 and start <= size <= 1 << 28:
         return stated(data, size, 0.85, "size stated by the header", *names)
     return Find(min(start, data.size), 0.4, "header of an early version, which states no size", *names, complete=False)
@@ -157,11 +162,14 @@ def _measure_wri(data: ByteSource, budget: Budget) -> Find | None:
     raw = data.read_at(0, 128)
     if len(raw) < 128 or raw[4:6] != b"\0\xab" or any(raw[6:14]):
         return None
-    end, para, foot, section, pages, fonts, last = (int.from_bytes(raw[a : a + n], "little") for a, n in ((14, 4), (18, 2), (20, 2), (22, 2), (26, 2), (28, 2), (96, 2)))
-    del section, pages
-    if not 128 <= end <= last * 128 or not para <= foot <= last or fonts > last or not last:
+    end, para, foot, section, pages, fonts, last = (
+        int.from_bytes(raw[a : a + n], "little") for a, n in ((14, 4), (18, 2), (20, 2), (22, 2), (26, 2), (28, 2), (96, 2))
+    )
+    kind = ("", "") if last else ("doc", "Word for DOS document")
+    last = last or fonts
+    if not 128 <= end <= last * 128 or not 0 < para <= foot <= section <= pages <= fonts <= last:
         return None
-    return stated(data, last * 128, 0.85, f"{last} pages of 128 bytes stated by the header")
+    return stated(data, last * 128, 0.85, f"{last} pages of 128 bytes stated by the header", *kind)
 
 
 def _measure_hlp(data: ByteSource, budget: Budget) -> Find | None:
@@ -196,7 +204,7 @@ def _measure_lotus(data: ByteSource, budget: Budget) -> Find | None:
         if size < 0 or tag > 0x7FFF or at + 4 + size > data.size:
             return Find(min(at, data.size), 0.3, f"{count} records, then none", *kind, complete=False) if count > 8 else None
         at, count = at + 4 + size, count + 1
-        if tag == 1:
+        if tag == 1 and not (size == 0 and window.at(at, 4) == b"\0\0\x1a\0"):  # release 4: the formats follow as a second part
             return Find(at, 0.85, f"{count} records to the end of file record", *kind) if count > 4 else None
 
 
@@ -243,7 +251,9 @@ def _measure_pst(data: ByteSource, budget: Budget) -> Find | None:
     good = crc == int.from_bytes(raw[4:8], "little")
     if version not in (14, 15, 20, 21, 23, 36, 37) or size < 1024 or size > 1 << 44 or not good:
         return None
-    kind = {b"SM": ("pst", "Outlook store (PST)"), b"SO": ("ost", "Outlook offline store (OST)"), b"AB": ("pab", "Outlook address book")}[raw[8:10]]
+    kind = {b"SM": ("pst", "Outlook store (PST)"), b"SO": ("ost", "Outlook offline store (OST)"), b"AB": ("pab", "Outlook address book")}[
+        raw[8:10]
+    ]
     return stated(data, size, 0.9, f"size stated by the root of version {version}, header checksum good", *kind)
 
 
@@ -354,6 +364,7 @@ CARVERS = (
         maximum=16 << 20,
         refs=("Microsoft: Write binary file format",),
         gaps=("pages are not read",),
+        kinds=(Kind("wri", "application/x-mswrite", "Windows Write document"), Kind("doc", "application/msword", "Word for DOS document")),
     ),
     Carver(
         name="winhelp",

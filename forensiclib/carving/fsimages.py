@@ -95,7 +95,12 @@ def _measure_dtb(data: ByteSource, budget: Budget) -> Find | None:
     total, structure, strings, reserve, version, oldest, _, strings_size, structure_size = (
         int.from_bytes(raw[i : i + 4], "big") for i in range(4, 40, 4)
     )
-    if not 2 <= oldest <= version <= 32 or not 40 <= reserve <= total or structure + structure_size > total or strings + strings_size > total:
+    if (
+        not 2 <= oldest <= version <= 32
+        or not 40 <= reserve <= total
+        or structure + structure_size > total
+        or strings + strings_size > total
+    ):
         return None
     if structure % 4 or (structure + 4 <= data.size and data.read_at(structure, 4) != b"\0\0\0\1"):
         return None
@@ -156,7 +161,10 @@ CARVERS = (
         mime="application/vnd.squashfs",
         signatures=(
             Signature(b"hsqs"),
-            *(Signature(b"sqsh\0\0\0\0" + bytes(20) + version, mask=b"\xff" * 4 + bytes(24) + b"\xff\xff") for version in (b"\0\x02", b"\0\x03", b"\0\x04")),
+            *(
+                Signature(b"sqsh\0\0\0\0" + bytes(20) + version, mask=b"\xff" * 4 + bytes(24) + b"\xff\xff")
+                for version in (b"\0\x02", b"\0\x03", b"\0\x04")
+            ),
         ),
         measure=_measure_squashfs,
         maximum=1 << 44,
@@ -216,6 +224,10 @@ CARVERS = (
         measure=_measure_boot,
         maximum=1 << 30,
         refs=("Android: Boot image header, versions 0 to 4",),
-        gaps=("vendor_boot images are not recognised", "a verified-boot footer behind the image is left out", "no sample written by a phone's maker was at hand"),
+        gaps=(
+            "vendor_boot images are not recognised",
+            "a verified-boot footer behind the image is left out",
+            "no sample written by a phone's maker was at hand",
+        ),
     ),
 )

@@ -51,7 +51,11 @@ _SIGNED = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
 def _der_kind(window: Window, body: int) -> tuple[str, str] | None:
     head = window.at(body, 64)
     if head.startswith(_SIGNED):
-        return ("cat", "Windows security catalogue") if b"\x2b\x06\x01\x04\x01\x82\x37\x0a\x01" in window.at(body, 160) else ("p7b", "PKCS #7 message")
+        return (
+            ("cat", "Windows security catalogue")
+            if b"\x2b\x06\x01\x04\x01\x82\x37\x0a\x01" in window.at(body, 160)
+            else ("p7b", "PKCS #7 message")
+        )
     if head.startswith(b"\x02\x01\x03\x30"):
         return "p12", "PKCS #12 key store"
     if head.startswith(b"\x02\x01\x00\x02"):

@@ -56,7 +56,9 @@ def _measure_cpio(data: ByteSource, budget: Budget) -> Find | None:
         budget.item()
         end, name = _cpio_member(window, at)
         if end < 0 or end > data.size:
-            return Find(safe, 0.6, f"{members} members, then neither a member nor the trailer", complete=False, owned=safe) if safe else None
+            return (
+                Find(safe, 0.6, f"{members} members, then neither a member nor the trailer", complete=False, owned=safe) if safe else None
+            )
         if name == b"TRAILER!!!":
             break
         at, members, safe = end, members + 1, end

@@ -20,7 +20,9 @@ def _measure_mz(data: ByteSource, budget: Budget) -> Find | None:
     raw = window.at(0, 64)
     if len(raw) < 64:
         return None
-    last, pages, relocations, header, _least, most, _ss, sp, _sum, ip, cs, table = (int.from_bytes(raw[i : i + 2], "little") for i in range(2, 26, 2))
+    last, pages, relocations, header, _least, most, _ss, sp, _sum, ip, cs, table = (
+        int.from_bytes(raw[i : i + 2], "little") for i in range(2, 26, 2)
+    )
     if last > 511 or not 0 < pages <= 2048 or header < 2 or header * 16 > pages * 512 or not most or table < 28:
         return None
     new = int.from_bytes(raw[60:64], "little")
@@ -34,14 +36,16 @@ def _measure_mz(data: ByteSource, budget: Budget) -> Find | None:
     if relocations and table + 4 * relocations > header * 16:
         return None
     size = end - header * 16
-    if not 0 <= (cs * 16 + ip) % (1 << 20) < size or sp & 1 or not relocations and end > 65_536 + 512:
+    if not 0 <= (cs * 16 + ip) % (1 << 20) < size or sp & 1 or (not relocations and end > 65_536 + 512):
         return None
     for i in range(min(relocations, 512)):
         budget.item()
         at = window.number(table + 4 * i, 2) + 16 * window.number(table + 4 * i + 2, 2)
         if not 0 <= at < size:
             return None
-    if not relocations and not any(word in window.source.read_at(header * 16, min(size, 65_536)) for word in (b"\xcd\x21", b"\xb4\x4c", b"\xb8\x00\x4c")):
+    if not relocations and not any(
+        word in window.source.read_at(header * 16, min(size, 65_536)) for word in (b"\xcd\x21", b"\xb4\x4c", b"\xb8\x00\x4c")
+    ):
         return None
     return stated(data, end, 0.7, f"size stated by the header, {relocations} relocations lie within", "exe", "MS-DOS program")
 
@@ -105,7 +109,9 @@ def _measure_macho(data: ByteSource, budget: Budget) -> Find | None:
         at += size
     if at > stop or not end:
         return None
-    return stated(data, max(end, stop), 0.9, f"{count} load commands; segments and tables end there", *_MACH.get(kind, ("macho", "Mach-O file")))
+    return stated(
+        data, max(end, stop), 0.9, f"{count} load commands; segments and tables end there", *_MACH.get(kind, ("macho", "Mach-O file"))
+    )
 
 
 def _mach_end(window: Window, at: int, command: int, wide: bool, big: bool, kind: int) -> int:
@@ -386,7 +392,12 @@ CARVERS = (
         title="Mach-O program",
         extension="macho",
         mime="application/x-mach-binary",
-        signatures=(Signature(b"\xfe\xed\xfa\xce"), Signature(b"\xfe\xed\xfa\xcf"), Signature(b"\xce\xfa\xed\xfe"), Signature(b"\xcf\xfa\xed\xfe")),
+        signatures=(
+            Signature(b"\xfe\xed\xfa\xce"),
+            Signature(b"\xfe\xed\xfa\xcf"),
+            Signature(b"\xce\xfa\xed\xfe"),
+            Signature(b"\xcf\xfa\xed\xfe"),
+        ),
         measure=_measure_macho,
         refs=("Apple: mach-o/loader.h",),
         gaps=("kernel caches with file sets are measured by their own commands only",),
@@ -443,7 +454,9 @@ CARVERS = (
         extension="pyc",
         mime="application/x-python-bytecode",
         signatures=tuple(
-            Signature(b"\0" + bytes((high,)) + b"\r\n\0\0\0\0" + bytes(8) + b"\xe3", mask=b"\0\xff\xff\xff\xfc\xff\xff\xff" + bytes(8) + b"\xff")
+            Signature(
+                b"\0" + bytes((high,)) + b"\r\n\0\0\0\0" + bytes(8) + b"\xe3", mask=b"\0\xff\xff\xff\xfc\xff\xff\xff" + bytes(8) + b"\xff"
+            )
             for high in (0x0D, 0x0E)
         ),
         measure=_measure_pyc,

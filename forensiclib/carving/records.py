@@ -186,7 +186,9 @@ def _measure_tzif(data: ByteSource, budget: Budget) -> Find | None:
         if text[:1] != b"\n" or stop < 0 or not text[1:stop].isascii():
             return None
         end = at + stop + 1
-    return stated(data, end, 1.0 if version != b"\0" else 0.8, "counts of the header" + (" and the rule behind them" if version != b"\0" else ""))
+    return stated(
+        data, end, 1.0 if version != b"\0" else 0.8, "counts of the header" + (" and the rule behind them" if version != b"\0" else "")
+    )
 
 
 def _measure_icc(data: ByteSource, budget: Budget) -> Find | None:
@@ -269,7 +271,11 @@ def _measure_backup(data: ByteSource, budget: Budget) -> Find | None:
         return Find(start, 0.4, f"header; encryption {lines[2]!r}, compression {lines[1]!r}: nothing states the end", complete=False)
     stream = inflate(data, start, budget, 15)
     if not stream.whole:
-        return Find(min(stream.end, data.size), 0.5, f"header, {stream.size} bytes decode, then {stream.why}", complete=False) if stream.size else None
+        return (
+            Find(min(stream.end, data.size), 0.5, f"header, {stream.size} bytes decode, then {stream.why}", complete=False)
+            if stream.size
+            else None
+        )
     return Find(stream.end, 1.0, f"header and a compressed archive of {stream.size} bytes, checksum good")
 
 
@@ -279,7 +285,10 @@ CARVERS = (
         title="network capture (pcap)",
         extension="pcap",
         mime="application/vnd.tcpdump.pcap",
-        signatures=tuple(Signature(m) for m in (b"\xd4\xc3\xb2\xa1\2\0\4\0", b"\xa1\xb2\xc3\xd4\0\2\0\4", b"\x4d\x3c\xb2\xa1\2\0\4\0", b"\xa1\xb2\x3c\x4d\0\2\0\4")),
+        signatures=tuple(
+            Signature(m)
+            for m in (b"\xd4\xc3\xb2\xa1\2\0\4\0", b"\xa1\xb2\xc3\xd4\0\2\0\4", b"\x4d\x3c\xb2\xa1\2\0\4\0", b"\xa1\xb2\x3c\x4d\0\2\0\4")
+        ),
         measure=_measure_pcap,
         maximum=1 << 40,
         refs=("draft-ietf-opsawg-pcap",),
@@ -382,8 +391,18 @@ CARVERS = (
         mime="application/x-bittorrent",
         signatures=tuple(
             Signature(m)
-            for m in (b"d8:announce", b"d13:announce-list", b"d10:created by", b"d13:creation date", b"d7:comment", b"d4:infod", b"d5:filesl",
-                      b"d9:added-date", b"d13:activity-datei", b"d10:.fileguard")
+            for m in (
+                b"d8:announce",
+                b"d13:announce-list",
+                b"d10:created by",
+                b"d13:creation date",
+                b"d7:comment",
+                b"d4:infod",
+                b"d5:filesl",
+                b"d9:added-date",
+                b"d13:activity-datei",
+                b"d10:.fileguard",
+            )
         ),
         measure=_measure_torrent,
         maximum=256 << 20,
@@ -399,7 +418,10 @@ CARVERS = (
         title="Android binary XML or resource table",
         extension="xml",
         mime="application/vnd.android.axml",
-        signatures=(Signature(b"\3\0\x08\0\0\0\0\0\1\0\x1c\0", mask=b"\xff" * 4 + bytes(4) + b"\xff" * 4), Signature(b"\2\0\x0c\0\0\0\0\0\1\0\0\0\1\0\x1c\0", mask=b"\xff" * 4 + bytes(4) + b"\xff" * 8)),
+        signatures=(
+            Signature(b"\3\0\x08\0\0\0\0\0\1\0\x1c\0", mask=b"\xff" * 4 + bytes(4) + b"\xff" * 4),
+            Signature(b"\2\0\x0c\0\0\0\0\0\1\0\0\0\1\0\x1c\0", mask=b"\xff" * 4 + bytes(4) + b"\xff" * 8),
+        ),
         measure=_measure_axml,
         maximum=_LARGE,
         refs=("Android: ResourceTypes.h",),

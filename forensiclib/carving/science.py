@@ -280,7 +280,9 @@ def _measure_mat(data: ByteSource, budget: Budget) -> Find | None:
     return Find(at, 0.8, f"{elements} elements, then none") if elements else None
 
 
-_SHAPE = re.compile(rb"\{'descr': '[<>|=]?([a-zA-Z])(\d+)(?:\[[^]]*\])?', 'fortran_order': (?:True|False), 'shape': \(([\d, ]*)\),? *\}[ ]*\n$")
+_SHAPE = re.compile(
+    rb"\{'descr': '[<>|=]?([a-zA-Z])(\d+)(?:\[[^]]*\])?', 'fortran_order': (?:True|False), 'shape': \(([\d, ]*)\),? *\}[ ]*\n$"
+)
 
 
 def _measure_npy(data: ByteSource, budget: Budget) -> Find | None:

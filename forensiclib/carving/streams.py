@@ -66,7 +66,7 @@ def _measure_lzma(data: ByteSource, budget: Budget) -> Find | None:
     raw = data.read_at(0, 14)
     size, made = int.from_bytes(raw[1:5], "little"), int.from_bytes(raw[5:13], "little")
     step = size & -size if size else 0
-    if len(raw) < 14 or size < 4096 or size // step not in (1, 3) or not 0 < made or raw[13] or size > budget.limits.allocation:
+    if len(raw) < 14 or size < 4096 or size // step not in (1, 3) or not made > 0 or raw[13] or size > budget.limits.allocation:
         return None
     unknown = made == 0xFFFFFFFFFFFFFFFF
     if not unknown and not _WORTH <= made < 1 << 40:
