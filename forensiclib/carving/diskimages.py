@@ -144,10 +144,10 @@ def _measure_vhdx(data: ByteSource, budget: Budget) -> Find | None:
     if not table or not block or block % (1 << 20):
         return Find(1 << 20, 0.4, "headers; the metadata region is not there", complete=False) if data.size >= 1 << 20 else None
     blocks = 0
-    for entry in _table(data, table, min(table_size // 8, _WALKED), 8, "little", budget):
-        if entry & 7 in (6, 7) and entry >> 20:
+    for slot in _table(data, table, min(table_size // 8, _WALKED), 8, "little", budget):
+        if slot & 7 in (6, 7) and slot >> 20:
             # a bitmap block has 1 MiB; which entries are bitmaps depends on the chunk ratio: data blocks lie further
-            end, blocks = max(end, (entry >> 20 << 20) + block), blocks + 1
+            end, blocks = max(end, (slot >> 20 << 20) + block), blocks + 1
     return stated(data, end, 0.85, f"{blocks} blocks of {block} bytes and the regions of the header")
 
 

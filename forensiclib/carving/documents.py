@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 
 from forensiclib.carving._inflate import inflate
 from forensiclib.carving._read import Window, blocks
@@ -139,7 +140,7 @@ def _measure_palm(data: ByteSource, budget: Budget) -> Find | None:
     table = data.read_at(78, 8 * count)
     budget.item(count)
     places = [int.from_bytes(table[i : i + 4], "big") for i in range(0, len(table) - 7, 8)]
-    if len(places) < count or places[0] < 78 + 8 * count or any(a > b for a, b in zip(places, places[1:], strict=False)):
+    if len(places) < count or places[0] < 78 + 8 * count or any(a > b for a, b in pairwise(places)):
         return None
     first = data.read_at(places[0], 280)
     kind = ("prc", "Palm document") if raw[60:64] == b"TEXt" else ("mobi", "Mobipocket book")
@@ -184,9 +185,12 @@ def _measure_hlp(data: ByteSource, budget: Budget) -> Find | None:
 
 
 _SHEETS = {
-    b"\x06\x04": ("wk1", "Lotus 1-2-3 worksheet"), b"\x04\x04": ("wks", "Lotus 1-2-3 worksheet (1A)"), b"\x05\x04": ("wrk", "Symphony worksheet"),
-    b"\x20\x51": ("wq1", "Quattro Pro worksheet"), b"\x21\x51": ("wq2", "Quattro Pro worksheet (5)"),
-}  # fmt: skip
+    b"\x06\x04": ("wk1", "Lotus 1-2-3 worksheet"),
+    b"\x04\x04": ("wks", "Lotus 1-2-3 worksheet (1A)"),
+    b"\x05\x04": ("wrk", "Symphony worksheet"),
+    b"\x20\x51": ("wq1", "Quattro Pro worksheet"),
+    b"\x21\x51": ("wq2", "Quattro Pro worksheet (5)"),
+}
 
 
 def _measure_lotus(data: ByteSource, budget: Budget) -> Find | None:

@@ -345,6 +345,8 @@ def _measure_beam(data: ByteSource, budget: Budget) -> Find | None:
         if size < 0 or not window.at(at, 4).isalnum() or at + 8 + size > end:
             return Find(min(at, data.size), 0.4, f"{chunks} chunks, then none", complete=False) if chunks else None
         at, chunks = at + 8 + size + -size % 4, chunks + 1
+    if not chunks:
+        return None
     return stated(data, at, 0.95, f"{chunks} chunks fill the form")
 
 

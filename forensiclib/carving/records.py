@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 
 from forensiclib.carving._inflate import inflate
 from forensiclib.carving._read import Window, blocks
@@ -112,7 +113,7 @@ def _measure_pack(data: ByteSource, budget: Budget) -> Find | None:
 def _measure_git_idx(data: ByteSource, budget: Budget) -> Find | None:
     raw = data.read_at(8, 1024)
     fan = [int.from_bytes(raw[i : i + 4], "big") for i in range(0, len(raw) - 3, 4)]
-    if len(fan) < 256 or any(a > b for a, b in zip(fan, fan[1:], strict=False)) or not 0 < fan[-1] < 1 << 28:
+    if len(fan) < 256 or any(a > b for a, b in pairwise(fan)) or not 0 < fan[-1] < 1 << 28:
         return None
     offsets = data.read_at(1032 + 24 * fan[-1], budget.allocate("index offsets", 4 * fan[-1]))
     end = 1032 + 28 * fan[-1] + 8 * sum(byte >> 7 for byte in offsets[::4]) + 20
@@ -237,7 +238,7 @@ def _bencoded(data: ByteSource, budget: Budget) -> int:
 
 def _measure_torrent(data: ByteSource, budget: Budget) -> Find | None:
     end = _bencoded(data, budget)
-    if end < 0:
+    if end < 32:
         return None
     if b"6:pieces" in data.read_at(0, min(end, 1 << 20)):
         return Find(end, 1.0, "dictionary to its end", "torrent", "BitTorrent metainfo")
@@ -399,7 +400,7 @@ CARVERS = (
                 b"d7:comment",
                 b"d4:infod",
                 b"d5:filesl",
-                b"d9:added-date",
+                b"d10:added-date",
                 b"d13:activity-datei",
                 b"d10:.fileguard",
             )

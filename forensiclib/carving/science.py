@@ -124,7 +124,7 @@ def _measure_netcdf(data: ByteSource, budget: Budget) -> Find | None:
             record, record_end, only = record + length + -length % 4, begin if not record_end else min(record_end, begin), length
         else:
             end = max(end, begin + length + -length % 4)
-    if walk.at < 0 or not (dims or variables or walk.at > 36):
+    if walk.at < 0 or not (dims or variables):
         return None
     if record and records < (1 << 32) - 1:
         lone = record == only + -only % 4  # a single record variable is not padded

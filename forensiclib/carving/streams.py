@@ -116,7 +116,7 @@ def _measure_compress(data: ByteSource, budget: Budget) -> Find | None:
     """LZW codes until one is impossible. Nothing marks the end: zeros behind it are not counted."""
     flags = data.read_at(2, 1)
     most = flags[0] & 31 if flags else 0
-    if not 9 <= most <= 16 or not flags[0] & 0x80:
+    if not 9 <= most <= 16 or not flags[0] & 0x80 or data.read_at(3, 64).count(0) > 32:
         return None
     raw, step, at, width, free, known, position = data.read_at(3, 32), 32, 3, 9, 257, 0, 0
     codes = 0

@@ -46,13 +46,22 @@ def _lines(data: ByteSource, budget: Budget, start: int = 0) -> Iterator[tuple[i
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=]{1,80}\r?\n?$")
 _HEADER = re.compile(rb"[A-Za-z][A-Za-z-]{1,40}: ?[\x20-\x7e]*\r?\n$|[ \t][\x20-\x7e]*\r?\n$")
 _PEMS = {
-    b"CERTIFICATE": ("pem", "certificate (PEM)"), b"PRIVATE KEY": ("pem", "private key (PEM)"), b"RSA PRIVATE KEY": ("pem", "RSA private key (PEM)"),
-    b"EC PRIVATE KEY": ("pem", "EC private key (PEM)"), b"ENCRYPTED PRIVATE KEY": ("pem", "encrypted private key (PEM)"),
-    b"OPENSSH PRIVATE KEY": ("key", "OpenSSH private key"), b"PUBLIC KEY": ("pem", "public key (PEM)"), b"CERTIFICATE REQUEST": ("csr", "certificate request (PEM)"),
-    b"X509 CRL": ("crl", "certificate revocation list (PEM)"), b"PKCS7": ("p7b", "PKCS #7 (PEM)"), b"PGP PUBLIC KEY BLOCK": ("asc", "OpenPGP public key (armoured)"),
-    b"PGP PRIVATE KEY BLOCK": ("asc", "OpenPGP secret key (armoured)"), b"PGP MESSAGE": ("asc", "OpenPGP message (armoured)"),
-    b"PGP SIGNATURE": ("asc", "OpenPGP signature (armoured)"), b"SSH2 PUBLIC KEY": ("pub", "SSH2 public key"),
-}  # fmt: skip
+    b"CERTIFICATE": ("pem", "certificate (PEM)"),
+    b"PRIVATE KEY": ("pem", "private key (PEM)"),
+    b"RSA PRIVATE KEY": ("pem", "RSA private key (PEM)"),
+    b"EC PRIVATE KEY": ("pem", "EC private key (PEM)"),
+    b"ENCRYPTED PRIVATE KEY": ("pem", "encrypted private key (PEM)"),
+    b"OPENSSH PRIVATE KEY": ("key", "OpenSSH private key"),
+    b"PUBLIC KEY": ("pem", "public key (PEM)"),
+    b"CERTIFICATE REQUEST": ("csr", "certificate request (PEM)"),
+    b"X509 CRL": ("crl", "certificate revocation list (PEM)"),
+    b"PKCS7": ("p7b", "PKCS #7 (PEM)"),
+    b"PGP PUBLIC KEY BLOCK": ("asc", "OpenPGP public key (armoured)"),
+    b"PGP PRIVATE KEY BLOCK": ("asc", "OpenPGP secret key (armoured)"),
+    b"PGP MESSAGE": ("asc", "OpenPGP message (armoured)"),
+    b"PGP SIGNATURE": ("asc", "OpenPGP signature (armoured)"),
+    b"SSH2 PUBLIC KEY": ("pub", "SSH2 public key"),
+}
 _OPEN = re.compile(rb"-{4,5} ?BEGIN ([A-Z0-9 ]{3,40}?) ?-{4,5}\r?\n$")
 
 
@@ -163,7 +172,8 @@ def _measure_mail(data: ByteSource, budget: Budget) -> Find | None:
 
 
 _FROM = re.compile(
-    rb"From \S{1,200} +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d [ 0-2]?\d:\d\d[^\r\n]{0,40}\r?\n$"
+    rb"From \S{1,200} +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
+    rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d [ 0-2]?\d:\d\d[^\r\n]{0,40}\r?\n$"
 )
 
 
@@ -229,12 +239,24 @@ def _measure_ssh(data: ByteSource, budget: Budget) -> Find | None:
 
 
 _SETTINGS = (
-    (b"[InternetShortcut]", "url", "Internet shortcut"), (b"[.ShellClassInfo]", "ini", "desktop.ini"), (b"REGEDIT4", "reg", "registry export (4)"),
-    (b"[Desktop Entry]", "desktop", "desktop entry"), (b"[autorun]", "inf", "autorun.inf"), (b"# Netscape HTTP Cookie File", "txt", "Netscape cookies"),
-    (b"screen mode id:i:", "rdp", "remote desktop settings"), (b"# Disk DescriptorFile", "vmdk", "VMware disk descriptor"), (b"[ZoneTransfer]", "txt", "zone identifier"),
-    (b"#EXTM3U", "m3u", "M3U playlist"), (b"[playlist]", "pls", "PLS playlist"), (b"%FDF-1.", "fdf", "PDF form data"), (b"dn: ", "ldif", "LDIF entries"),
-    (b".TH ", "man", "manual page"), (b"\\documentclass", "tex", "LaTeX document"), (b"diff --git a/", "diff", "git patch"), (b"#!VMware", "vmx", "VMware settings"),
-)  # fmt: skip
+    (b"[InternetShortcut]", "url", "Internet shortcut"),
+    (b"[.ShellClassInfo]", "ini", "desktop.ini"),
+    (b"REGEDIT4", "reg", "registry export (4)"),
+    (b"[Desktop Entry]", "desktop", "desktop entry"),
+    (b"[autorun]", "inf", "autorun.inf"),
+    (b"# Netscape HTTP Cookie File", "txt", "Netscape cookies"),
+    (b"screen mode id:i:", "rdp", "remote desktop settings"),
+    (b"# Disk DescriptorFile", "vmdk", "VMware disk descriptor"),
+    (b"[ZoneTransfer]", "txt", "zone identifier"),
+    (b"#EXTM3U", "m3u", "M3U playlist"),
+    (b"[playlist]", "pls", "PLS playlist"),
+    (b"%FDF-1.", "fdf", "PDF form data"),
+    (b"dn: ", "ldif", "LDIF entries"),
+    (b".TH ", "man", "manual page"),
+    (b"\\documentclass", "tex", "LaTeX document"),
+    (b"diff --git a/", "diff", "git patch"),
+    (b"#!VMware", "vmx", "VMware settings"),
+)
 _WIDE = "\ufeffWindows Registry Editor Version 5.00\r\n".encode("utf-16-le")
 
 
@@ -244,18 +266,20 @@ def _measure_settings(data: ByteSource, budget: Budget) -> Find | None:
     row = next((row for row in _SETTINGS if head.lower().startswith(row[0].lower())), None)
     if row is None:
         return None
-    end = 0
+    end = lines = 0
     for behind, _line in _lines(data, budget):
         budget.item()
-        end = behind
+        end, lines = behind, lines + 1
     tail = data.read_at(end, 1)
-    if end < 24 or (tail and tail != b"\0"):
+    if end < 24 or lines < 2 or (tail and tail != b"\0"):
         return None
     return Find(end, 0.5, "known first line, text up to the first zero byte", row[1], row[2])
 
 
 def _measure_reg(data: ByteSource, budget: Budget) -> Find | None:
     at, size = len(_WIDE), 0
+    if b"[\0H\0K\0E\0Y\0_\0" not in data.read_at(at, 64):
+        return None
     while True:
         budget.check()
         raw = data.read_at(at, _STEP)
