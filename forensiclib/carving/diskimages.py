@@ -102,7 +102,7 @@ def _measure_vhd(data: ByteSource, budget: Budget) -> Find | None:
             end = max(end, at + min(space, 1 << 20))
     end = max(end, table + -(-entries * 4 // _SECTOR) * _SECTOR)
     for at in range(end, end + 16 * _SECTOR, _SECTOR):  # Windows aligns blocks to 4 KiB
-        if data.read_at(at, _SECTOR)[:60] == foot[:60]:
+        if data.read_at(at, _SECTOR) == foot:
             what = "checksum good" if good else "its checksum is wrong in both"
             return Find(at + _SECTOR, 1.0 if good else 0.8, f"{len(listed)} blocks, the footer behind them repeats the header, {what}")
     return Find(min(end, data.size), 0.6, f"{len(listed)} blocks, the footer is not behind them", complete=False)

@@ -71,7 +71,7 @@ def _rtf_end(data: ByteSource, end: int, controls: int) -> Find | None:
     if controls < 3:
         return None
     tail = data.read_at(end, 4)
-    for line in (b"\r\n\0", b"\r\n", b"\n\0", b"\n", b"\0"):
+    for line in (b"\r\n", b"\n"):
         if tail.startswith(line):
             end += len(line)
             break
@@ -303,7 +303,7 @@ CARVERS = (
         measure=_measure_rtf,
         maximum=1 << 30,
         refs=("Microsoft: Rich Text Format Specification 1.9.1",),
-        gaps=("a line end and a zero behind the last brace are counted",),
+        gaps=("one line end behind the last brace is counted, a zero that Word puts there is not",),
     ),
     Carver(
         name="onenote",

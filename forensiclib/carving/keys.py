@@ -155,7 +155,7 @@ def _measure_pgp(data: ByteSource, budget: Budget) -> Find | None:
         return None
     if tags[0] in (_PGP_KEY, _PGP_SECRET):
         if 13 not in tags or 2 not in tags:
-            return Find(at, 0.3, "key packet, no user id or signature", complete=False) if len(tags) > 1 else None
+            return None
         name = "OpenPGP secret key" if tags[0] == _PGP_SECRET else "OpenPGP public key"
         return Find(at, 0.9, f"{len(tags)} packets, then none", "gpg", name)
     if tags[-1] in (9, 18, 20):

@@ -147,10 +147,10 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def _measure_html(data: ByteSource, budget: Budget) -> Find | None:
-    head = data.read_at(0, 4096)
+    head = data.read_at(0, 4096).partition(b"\0")[0]
     if not re.match(rb"<(?:!doctype\s+html|html)[\s>]", head, re.IGNORECASE) or not _PAGE.search(head):
         return None
-    if _NO_TEXT.search(head[:512]):
+    if _NO_TEXT.search(head[:24]):
         return None
     at, tail = 0, b""
     while at < data.size:
@@ -168,7 +168,7 @@ def _measure_html(data: ByteSource, budget: Budget) -> Find | None:
 
 
 def _measure_json(data: ByteSource, budget: Budget) -> Find | None:
-    head = data.read_at(0, 64)
+    head = data.read_at(0, 64).partition(b"\0")[0]
     if _NO_TEXT.search(head) or not re.match(rb'[\[{]\s*(?:[\[{]\s*)?"(?:[^"\\\x00-\x1f]|\\.){0,50}(?:"\s*[:,\]]|$)', head):
         return None
     size, text, end = 4096, "", -1

@@ -228,7 +228,7 @@ def _leb(window: Window, at: int) -> tuple[int, int]:
 
 
 def _measure_wasm(data: ByteSource, budget: Budget) -> Find | None:
-    window, at, sections, order = Window(data), 8, 0, 0
+    window, at, sections, order, counts = Window(data), 8, 0, 0, dict[int, int]()
     ranks = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13}
     while True:
         budget.item()
@@ -241,12 +241,17 @@ def _measure_wasm(data: ByteSource, budget: Budget) -> Find | None:
             text = window.at(name, max(0, min(length, 256)))
             if not 0 < length <= 256 or name + length > body + size or not text.isascii() or min(text, default=0) < 0x20:
                 break
-        elif kind not in (8,) and not 0 <= _leb(window, body)[0] <= size:  # a count of entries, each of a byte or more
+        elif (kind != 8 and not 0 <= _leb(window, body)[0] <= size) or (kind == 1 and window.number(_leb(window, body)[1], 1) not in (0x60, 0x5E, 0x5F, 0x4E, 0x50)):  # a count of entries, each of a byte or more
             break
         if body + size > data.size:
             return Find(data.size, 0.4, f"{sections} sections, the data ends inside the next", complete=False) if sections else None
+        counts[kind] = _leb(window, body)[0]
         at, order, sections = body + size, max(order, ranks.get(kind, 0)), sections + 1
-    return Find(at, 0.9, f"{sections} sections in their order, then none") if sections else None
+    if sections < 2:
+        return None
+    if counts.get(3, 0) != counts.get(10, 0):
+        return Find(at, 0.4, f"{sections} sections, then none; the code of the functions is missing", complete=False)
+    return Find(at, 0.9, f"{sections} sections in their order, then none")
 
 
 _MARSHAL = {0x4E: 0, 0x54: 0, 0x46: 0, 0x53: 0, 0x2E: 0, 0x30: 0, 0x69: 4, 0x72: 4, 0x67: 8, 0x79: 16}

@@ -21,8 +21,8 @@ from forensiclib.carving import (
     gzip,
     keys,
     markup,
-    ole,
     oldarchives,
+    ole,
     pdf,
     pe,
     plist,
@@ -49,7 +49,7 @@ NEWER = (
 )
 CARVERS: dict[str, Carver] = {carver.name: carver for room in (*ROOMS, *NEWER) for carver in room.CARVERS}
 CONTINUED = frozenset(("gzip", "bzip2", "xz", "zstd", "lz4", "lzip", "pcap", "pcapng", "wasm", "cpio", "ar", "warc", "pem", "vobject", "json",
-                       "openpgp", "ssh-public", "compress", "mbox", "eml", "recent-file-cache", "info2"))  # fmt: skip
+                       "openpgp", "ssh-public", "compress", "tracev3", "timesync", "mbox", "eml", "recent-file-cache", "info2"))  # fmt: skip
 """Formats in which a second file at the very end of the first is, by definition, part of it."""
 
 
