@@ -160,7 +160,7 @@ def _measure_pgp(data: ByteSource, budget: Budget) -> Find | None:
         return Find(at, 0.9, f"{len(tags)} packets, then none", "gpg", name)
     if tags[-1] in (9, 18, 20):
         return Find(at, 0.9, f"{len(tags)} packets to the end of the encrypted data", "gpg", "OpenPGP message")
-    return Find(at, 0.3, f"{len(tags)} packets, no encrypted data", complete=False) if data.size - at > 16 else None
+    return None
 
 
 def _fits(window: Window, tag: int, at: int, before: list[int]) -> bool:

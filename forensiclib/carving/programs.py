@@ -241,7 +241,9 @@ def _measure_wasm(data: ByteSource, budget: Budget) -> Find | None:
             text = window.at(name, max(0, min(length, 256)))
             if not 0 < length <= 256 or name + length > body + size or not text.isascii() or min(text, default=0) < 0x20:
                 break
-        elif (kind != 8 and not 0 <= _leb(window, body)[0] <= size) or (kind == 1 and window.number(_leb(window, body)[1], 1) not in (0x60, 0x5E, 0x5F, 0x4E, 0x50)):  # a count of entries, each of a byte or more
+        if kind and kind != 8 and not 0 <= _leb(window, body)[0] <= size:  # a count of entries, each of a byte or more
+            break
+        if kind == 1 and window.number(_leb(window, body)[1], 1) not in (0x60, 0x5E, 0x5F, 0x4E, 0x50):  # no kind of type
             break
         if body + size > data.size:
             return Find(data.size, 0.4, f"{sections} sections, the data ends inside the next", complete=False) if sections else None

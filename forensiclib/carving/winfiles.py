@@ -39,7 +39,7 @@ def _measure_recycled(data: ByteSource, budget: Budget) -> Find | None:
 
 def _measure_info2(data: ByteSource, budget: Budget) -> Find | None:
     size, at, count = int.from_bytes(data.read_at(12, 4), "little"), 20, 0
-    while True:
+    while size in (280, 800):
         budget.item()
         raw = data.read_at(at, size)
         if len(raw) < size:

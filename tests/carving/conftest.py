@@ -55,7 +55,13 @@ CONTINUED = frozenset(("gzip", "bzip2", "xz", "zstd", "lz4", "lzip", "pcap", "pc
 
 @pytest.fixture(scope="session")
 def carvers() -> dict[str, Carver]:
-    """By name, the carvers of this folder's tests."""
+    """By name, the carvers that every file of the corpus is asked of."""
+    return {carver.name: carver for room in ROOMS for carver in room.CARVERS}
+
+
+@pytest.fixture(scope="session")
+def every() -> dict[str, Carver]:
+    """By name, all carvers of this folder's tests."""
     return CARVERS
 
 

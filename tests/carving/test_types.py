@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import plistlib
 import random
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +27,6 @@ from forensiclib.carving import (
     winfiles,
 )
 from forensiclib.carving.engine import carve
-from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
 
 ROOMS = (
@@ -224,16 +221,3 @@ REAL = {
 @pytest.mark.parametrize("path", REAL)
 def test_real_artifacts(exact, corpus: Path, path: str) -> None:
     exact(REAL[path], (corpus / path).read_bytes())
-
-
-def test_a_rollback_journal_that_sqlite_left(exact, tmp_path: Path) -> None:
-    if shutil.which("sqlite3") is None:
-        pytest.skip("sqlite3 is not installed")
-    script = "PRAGMA cache_size=2; CREATE TABLE t(a); BEGIN; INSERT INTO t SELECT hex(randomblob(400)) FROM generate_series(1,400); COMMIT; BEGIN; UPDATE t SET a='x'; .shell cp x.db-journal kept\nROLLBACK;"
-    subprocess.run(["sqlite3", "x.db"], input=script.encode(), cwd=tmp_path, capture_output=True)
-    kept = tmp_path / "kept"
-    if not kept.exists() or not kept.read_bytes()[:8] == bytes.fromhex("d9d505f920a163d7"):
-        pytest.skip("this sqlite3 wrote no journal header before the copy")
-    content = kept.read_bytes()
-    found = next(c for c in EVERY if c.name == "sqlite-journal").measure(MemorySource(content), Budget())
-    assert found is not None and hashlib.sha1(content[: found.length]).digest() and found.length <= len(content)
