@@ -57,6 +57,24 @@ REAL = (
 )  # fmt: skip
 
 
+NAMES = frozenset((
+    "ace", "aff", "android-backup", "android-boot", "android-sparse", "android-xml", "appledouble", "applescript", "ar", "arj",
+    "arrow", "avro", "axcrypt", "bdb", "beam", "bencode", "biff", "binarycookies", "bookmark", "chm", "class", "compress", "cpio",
+    "cramfs", "crash-dump", "crx", "custom-destinations", "dbf", "dbx", "der", "dex", "ds-store", "dtb", "eml", "evt", "ewf",
+    "git-idx", "git-index", "git-pack", "hdf4", "hdf5", "html", "hwp3", "icc", "index-dat", "info2", "iso9660", "jet", "jks",
+    "job", "json", "kdbx", "keychain", "lha", "lmdb", "lotus", "luajit", "lzip", "lzma", "lzop", "macho", "mat", "mbox",
+    "minidump", "mlocate", "mo", "mz", "netcdf", "nk2", "npy", "odex", "onenote", "openpgp", "palm", "parallels", "parquet",
+    "pbzx", "pcap", "pcapng", "pdb", "pem", "ppk", "pst", "pyc", "qcow2", "realm", "recent-file-cache", "recycled",
+    "registry-export", "res", "romfs", "rpm", "rtf", "sas7bdat", "segb", "settings", "snappy", "snoop", "sqlite-journal",
+    "squashfs", "ssh-public", "stuffit", "szdd", "thumbcache", "timesync", "tnef", "tracev3", "tzif", "uimage", "uuencode", "vdi",
+    "vhd", "vhdx", "vmdk", "vobject", "warc", "wasm", "wim", "winhelp", "wordperfect", "write", "xar", "xml"
+))  # fmt: skip
+
+
+def test_none_is_left_out() -> None:
+    assert {carver.name for carver in EVERY} == NAMES
+
+
 def asked(carver: Carver, data: bytes) -> bool:
     return any(signature.matches(data[:65_536]) for signature in carver.signatures)
 
