@@ -170,12 +170,16 @@ def _fits(window: Window, tag: int, at: int, before: list[int]) -> bool:
         return version in (3, 4, 5, 6) and (bool(before) or tag in (5, 6))
     if tag == 2:
         return version in (3, 4, 5, 6) and bool(before)
+    body = _packet_body(window, at)
     if tag == 1:
-        return version in (3, 6) and all(t in (1, 3) for t in before)
+        kind, bits, size = window.number(body + 9, 1), window.number(body + 10, 2, big=True), _packet(window, at)[1] - body
+        whole = {1: 12 + (bits + 7 >> 3) == size, 16: bits >= 1000, 18: bits in range(250, 530)}.get(kind, False)
+        return version == 3 and whole and all(t in (1, 3) for t in before)
     if tag == 3:
-        return version in (4, 5, 6) and all(t in (1, 3) for t in before)
+        cipher, how = window.number(body + 1, 1), window.number(body + 2, 1)
+        return version in (4, 5, 6) and 1 <= cipher <= 13 and how in (0, 1, 3, 4) and all(t in (1, 3) for t in before)
     if tag in (9, 18, 20):
-        return bool(before) and before[-1] in (1, 3) and (tag != 18 or version in (1, 2))
+        return bool(before) and before[-1] in (1, 3) and tag == 18 and version in (1, 2)
     return bool(before) and before[0] in (5, 6) and tag in (12, 13, 17)
 
 
