@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from forensiclib.carving._inflate import inflate
 from forensiclib.carving._read import STEP, Window
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.archives import GZIP_MEMBER
@@ -157,6 +157,7 @@ CARVERS = (
             "a second gzip file that starts at the very byte where the first ends is taken for a member of it, as the format says",
             "zeros behind the last member (tape padding) are left out",
         ),
+        kinds=(Kind("gz", "application/gzip", "gzip-compressed file"), Kind("tgz", "application/gzip", "tar archive, gzip-compressed")),
     ),
     Carver(
         name="bzip2",

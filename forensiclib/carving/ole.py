@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from sys import byteorder
 
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.guid import guid
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -32,6 +32,19 @@ _STREAMS = (
     ("__properties_version1.0", "msg", "Outlook message"),
     ("DestList", "automaticDestinations-ms", "Windows jump list"),
     ("VisioDocument", "vsd", "Visio drawing (2003-2010)"),
+    ("FileHeader", "hwp", "Hangul document (version 5)"),
+    ("MatOST", "wps", "Works document"),
+    ("CONTENTS", "wps", "Works document"),
+    ("Quill", "pub", "Publisher document"),
+    ("PerfectOffice_MAIN", "wpd", "WordPerfect Office document"),
+    ("NativeContent_MAIN", "qpw", "Quattro Pro notebook"),
+    ("StarWriterDocument", "sdw", "StarWriter document"),
+    ("StarCalcDocument", "sdc", "StarCalc spreadsheet"),
+    ("StarDrawDocument3", "sdd", "StarImpress presentation"),
+    ("TbkStorage", "sldprt", "SolidWorks model"),
+    ("Props12", "mpp", "Project plan"),
+    ("Props14", "mpp", "Project plan"),
+    ("SwDocContentMgr", "sldprt", "SolidWorks model"),
     ("EncryptedPackage", "", "encrypted Office document"),
     ("Catalog", "db", "Thumbs.db thumbnails"),
 )
@@ -166,6 +179,12 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     return Find(length, 0.9, f"{len(listing[0])} directory entries; {used} is the last sector in use", *kind)
 
 
+def _listed() -> tuple[Kind, ...]:
+    """One kind for each (extension, title) that is told apart."""
+    rows = [("ole", "compound file (OLE2)"), *_CLASSES.values(), *((e or "ole", t) for _, e, t in _STREAMS)]
+    return tuple(Kind(e.lower(), f"application/x-{e.lower()}", t) for e, t in dict.fromkeys(rows))
+
+
 CARVERS = (
     Carver(
         name="ole",
@@ -179,5 +198,6 @@ CARVERS = (
             "free sectors behind the last one in use are left out",
             "the content of streams is not read: foreign sectors in the middle are not seen",
         ),
+        kinds=_listed(),
     ),
 )

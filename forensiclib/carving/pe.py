@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forensiclib.carving._read import Window, blocks
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.pe import COFF, OPTIONAL, SECTION
@@ -162,7 +162,16 @@ CARVERS = (
         refs=("Microsoft: PE Format", "Microsoft: Windows Authenticode Portable Executable Signature Format"),
         gaps=(
             "an overlay (data behind the sections that no header mentions: installers, self-extractors) is left out",
-            "MS-DOS, NE and LE programs are not recognised",
+            "LE and LX programs are not recognised",
+        ),
+        kinds=tuple(
+            Kind(extension, "application/vnd.microsoft.portable-executable", title)
+            for extension, title in (
+                ("exe", "Windows program"),
+                ("dll", "Windows library"),
+                ("sys", "Windows driver"),
+                ("efi", "EFI program"),
+            )
         ),
     ),
 )

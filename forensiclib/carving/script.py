@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from forensiclib.carving._read import blocks
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
@@ -68,5 +68,6 @@ CARVERS = (
             "text in UTF-16, and an archive behind the text, are not followed",
             "only starts on a sector boundary",
         ),
+        kinds=tuple(Kind(extension, "text/x-script", f"Script ({extension})") for extension in (*dict.fromkeys(_KINDS.values()), "script")),
     ),
 )

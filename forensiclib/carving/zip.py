@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from forensiclib.carving._inflate import inflate
 from forensiclib.carving._read import Window, blocks, crc32
-from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.zip import CENTRAL, END, END64, LOCAL, LOCATOR64
@@ -45,10 +45,21 @@ _OFFICE = (
 )
 _PACKAGES = (
     ("AndroidManifest.xml", "apk", "Android package"),
+    ("BundleConfig.pb", "aab", "Android app bundle"),
+    ("information.turtle", "aff4", "AFF4 image"),
     ("WEB-INF/", "war", "Java web archive"),
     ("META-INF/MANIFEST.MF", "jar", "Java archive"),
     ("doc.kml", "kmz", "Google Earth placemarks"),
+    ("Index/Document.iwa", "iwork", "Apple iWork document"),
+    ("index.apxl", "key", "Keynote presentation (2009)"),
+    ("buildVersionHistory.plist", "iwork", "Apple iWork document (2009)"),
+    ("3D/3dmodel.model", "3mf", "3D manufacturing model"),
+    ("designmap.xml", "idml", "InDesign markup"),
+    ("extension.vsixmanifest", "vsix", "Visual Studio extension"),
+    ("install.rdf", "xpi", "Mozilla extension"),
+    ("Report/Layout", "pbix", "Power BI report"),
 )
+_BY_NAME = ((".dist-info/WHEEL", "whl", "Python wheel"), (".nuspec", "nupkg", "NuGet package"), (".npy", "npz", "NumPy arrays"))
 
 
 @dataclass(slots=True)
@@ -321,6 +332,9 @@ def _kind(walk: _Walk) -> tuple[str, str]:
                 return extension, title
     if "Payload/" in parts and any(name.startswith("Payload/") and ".app/" in name for name in walk.names):
         return "ipa", "iOS application"
+    for ending, extension, title in _BY_NAME:
+        if any(name.endswith(ending) for name in walk.names):
+            return extension, title
     if "Documents/" in parts and any(name.endswith(".fpage") for name in walk.names):
         return "xps", "XPS document"
     return "", ""
@@ -362,6 +376,20 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     return Find(end.end, confidence, reason, extension, title, complete, owned=walk.safe if confidence < 0.9 else None)
 
 
+_TYPES = {
+    "docx": "vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "apk": "vnd.android.package-archive",
+    "jar": "java-archive",
+    "epub": "epub+zip",
+}
+
+
+def _listed() -> tuple[Kind, ...]:
+    """One kind for each (extension, title) that is told apart."""
+    rows = [("zip", "ZIP archive"), *((e, t) for _, e, t in (*_MIME, *_OFFICE, *_PACKAGES, *_BY_NAME)), ("ipa", "iOS application")]
+    return tuple(Kind(e, f"application/{_TYPES.get(e, 'x-' + e + '+zip')}", t) for e, t in dict.fromkeys(rows))
+
+
 CARVERS = (
     Carver(
         name="zip",
@@ -378,5 +406,6 @@ CARVERS = (
             "a gap between members (other than an APK signing block) ends the walk",
             "member checksums are read only where the structure does not prove the member",
         ),
+        kinds=_listed(),
     ),
 )

@@ -277,8 +277,6 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One file type of a carver whose content decides the type: what a Find of it says."""
-
     extension: str
     mime: str
     title: str
@@ -294,6 +292,7 @@ class Carver(Declaration):
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
     kinds        the types that its finds can be; empty: the one of the declaration
+    kinds        the types that it tells apart; none: the one type of the declaration
     """
 
     extension: str
