@@ -292,7 +292,6 @@ class Carver(Declaration):
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
     kinds        the types that its finds can be; empty: the one of the declaration
-    kinds        the types that it tells apart; none: the one type of the declaration
     """
 
     extension: str
