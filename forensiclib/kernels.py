@@ -40,6 +40,7 @@ try:
     from forensiclib._columns import regf_walk as regf_walk
     from forensiclib._digests import marvin32 as marvin32
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_compile as scan_compile
@@ -63,6 +64,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import regf_walk as regf_walk
     from forensiclib._digests_py import marvin32 as marvin32
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups_py import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_compile as scan_compile

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from dataclasses import dataclass, field
 
-from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, tables_from
+from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, scan_of, tables_from
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -36,6 +37,7 @@ class _Picture:
     interval: int = 0
     header: int = 0
     others: list[tuple[int, int]] = field(default_factory=list)
+    masks: dict[int, array[int]] = field(default_factory=dict)
 
 
 def _sound(marker: int, body: bytes) -> bool:
@@ -189,11 +191,14 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
 
 
 def _scan(data: ByteSource, at: int, body: bytes, picture: _Picture, budget: Budget) -> tuple[int, int]:
-    """As _entropy; decoded where the frame is sequential."""
+    """As _entropy; decoded where the frame is sequential or progressive."""
     assert picture.frame is not None
-    end = end_of_scan(data, at, body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, budget)
-    if end is None:
+    scan = scan_of(body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, picture.masks, budget)
+    if scan is None:
         return _entropy(data, at, picture, budget)
+    end, masks = end_of_scan(data, at, scan, budget)
+    if masks:
+        picture.masks[scan.chosen[0]] = masks
     if end < 0:
         return _before_fill(data, at, -end), 0
     picture.decoded += 1
@@ -230,7 +235,7 @@ CARVERS = (
         maximum=512 << 20,
         refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
         gaps=(
-            "progressive, lossless and arithmetic scans are walked by their markers, not decoded",
+            "lossless, hierarchical and arithmetic scans are walked by their markers, not decoded",
             "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",
         ),
     ),
