@@ -13,7 +13,7 @@ from forensiclib.core.source import ByteSource
 
 __all__ = [
     "Binary", "Carver", "Declaration", "Events", "Extractor", "Field", "FieldType", "FileSystemFormat", "Files",
-    "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
+    "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path", "Real", "Sid", "Signature",
     "StoreFormat", "Text", "Time", "VolumeSystem",
 ]  # fmt: skip
 
@@ -226,6 +226,8 @@ class Find:
     owned       bytes from the start that are certainly this file's own, in which no other file is
                 looked for (thumbnails, members); None: all of a complete find with a confidence of
                 0.8 or more, nothing of any other
+    pieces      (offset, length) of each piece in order of the file, in the source that was searched; empty for a
+                file in one run
     """
 
     length: int
@@ -235,6 +237,17 @@ class Find:
     title: str = ""
     complete: bool = True
     owned: int | None = None
+    pieces: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """What is left for a file that begins at ``head`` and breaks off: free blocks of ``block`` bytes, one behind the
+    other. Pieces begin at multiples of ``block``; a read raises LimitExceeded when enough was tried."""
+
+    data: ByteSource
+    head: int
+    block: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +259,9 @@ class Carver(Declaration):
     measure(data, budget)   ``data`` starts at the candidate and reaches as far as a file may; returns
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
+    rejoin(fragments, budget)   looks for the further pieces of a file that breaks off; a Find whose ``pieces`` lie in
+                 ``fragments.data``, or None. What it gives is measured again.
+    holds        files of other types lie in it as they are, so that its pieces may be other finds too
     """
 
     extension: str
@@ -253,3 +269,5 @@ class Carver(Declaration):
     signatures: tuple[Signature, ...]
     measure: Callable[[ByteSource, Budget], Find | None]
     maximum: int = 4 << 30
+    rejoin: Callable[[Fragments, Budget], Find | None] | None = None
+    holds: bool = False
