@@ -1,0 +1,371 @@
+"""Pieces of a JPEG picture put together: each further one must decode on from where the last broke off, and go on with
+the picture: the level of each unit (its DC value) against the row above."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from forensiclib.carving._gaps import Space, coded
+from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
+from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
+from forensiclib.core.declare import Find, Fragments
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+
+__all__ = ["rejoin"]
+
+SLACK = 64
+CAP = 64.0
+"""A level that differs by more than this differs."""
+TRIAL = 8
+"""Blocks that a candidate must decode, when there are so many."""
+NEAR, FAR, BACK = 4096, 1 << 17, 8192
+"""Blocks tried as the next piece: at once; in the end; before the break."""
+NODES = 48
+"""Pieces taken up, in all branches."""
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_FOREIGN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_MAY_END = frozenset((EOI, DHT, SOS, DRI, DQT, 0xFE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the segments up to here have said."""
+
+    frame: Frame | None = None
+    tables: bytes = bytes(8 * 272)
+    quantisers: dict[int, int] = field(default_factory=dict)
+    interval: int = 0
+    masks: dict[int, "array[int]"] = field(default_factory=dict)
+    scans: int = 0
+
+
+class _Pass:
+    """A scan and what its decoding has left: the levels of all units so far on this path."""
+
+    __slots__ = ("dc", "masks", "pairs", "scan", "sides", "wide")
+
+    def __init__(self, scan: Scan, head: _Head, budget: Budget) -> None:
+        self.scan, self.wide = scan, len(scan.blocks) // 3
+        self.masks = array("Q", scan.masks)
+        self.dc = array("i", bytes(budget.allocate("JPEG levels", 4 * self.wide * scan.units) if scan.tells else 0))
+        self.pairs: list[tuple[int, int, float]] = []
+        self.sides: list[tuple[int, int, float]] = []
+        assert head.frame is not None
+        first = 0
+        for number in scan.chosen:
+            _, h, v, quantiser = head.frame.components[number]
+            if len(scan.chosen) == 1:
+                h = v = 1
+            weight = max(1, head.quantisers.get(quantiser, 1)) / 8
+            self.pairs += [(first + x, first + (v - 1) * h + x, weight) for x in range(h)]
+            self.sides += [(first + y * h, first + y * h + h - 1, weight) for y in range(v)]
+            first += h * v
+
+    def cost(self, first: int, last: int) -> float | None:
+        """How far the levels of the units [first, last) are from those beside them, on average; None when nothing is told."""
+        if not self.dc or last <= first:
+            return None
+        dc, wide, across, total, count = self.dc, self.wide, self.scan.across, 0.0, 0
+        for unit in range(first, last, max(1, (last - first) // 128)):
+            at = unit * wide
+            pairs, other = (self.pairs, at - across * wide) if unit >= across else (self.sides, at - wide)
+            if other < 0 or (pairs is self.sides and unit % across == 0):
+                continue
+            for mine, near, weight in pairs:
+                off = abs(dc[at + mine] - dc[other + near]) * weight
+                total += off if off < CAP else CAP
+            count += len(pairs)
+        return total / count if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where decoding stands: the bytes before ``at`` of the file are used up. ``edge``: those before it were given."""
+
+    at: int
+    edge: int
+    head: _Head
+    scan: _Pass | None = None
+    state: State = ()
+
+    @property
+    def unit(self) -> int:
+        """MCUs decoded of the scan."""
+        return self.scan.scan.units - self.state[3] if self.scan is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One block of the file decoded: the mark before it, and its cost."""
+
+    mark: _Mark
+    cost: float | None
+    units: int
+
+
+def _segment(data: ByteSource, mark: _Mark, budget: Budget) -> _Mark | int | None:
+    """What is behind the segment at the mark; the end of the file when it is that; None when it is none."""
+    head = data.read_at(mark.at, 4)
+    if len(head) < 2 or head[0] != 0xFF:
+        return None
+    marker = head[1]
+    if marker == 0xFF:
+        return replace(mark, at=mark.at + 1)
+    if marker == TEM:
+        return replace(mark, at=mark.at + 2)
+    if marker == EOI:
+        return mark.at + 2 if mark.head.scans else None
+    size = int.from_bytes(head[2:4], "big")
+    if size < 2 or not (marker in SOF or marker == SOS or marker in OTHER):
+        return None
+    needed = marker in SOF or marker in (SOS, DHT, DQT, DRI)
+    body = data.read_at(mark.at + 4, size - 2) if needed else b""
+    if needed and (len(body) < size - 2 or not sound(marker, body)):
+        return None
+    told, behind = mark.head, mark.at + 2 + size
+    if marker in SOF:
+        told = replace(told, frame=frame_of(marker, body))
+    elif marker == DHT:
+        tables = bytearray(told.tables)
+        tables_from(body, tables)
+        told = replace(told, tables=bytes(tables))
+    elif marker == DQT:
+        quantisers = dict(told.quantisers)
+        quantisers_from(body, quantisers)
+        told = replace(told, quantisers=quantisers)
+    elif marker == DRI:
+        told = replace(told, interval=int.from_bytes(body, "big"))
+    elif marker == SOS:
+        scan = scan_of(body, told.frame, told.tables, told.quantisers, told.interval, told.masks, budget) if told.frame else None
+        if scan is None:
+            return None
+        told = replace(told, scans=told.scans + 1)
+        return _Mark(behind, max(mark.edge, behind), told, _Pass(scan, told, budget), scan.begin())
+    return _Mark(behind, max(mark.edge, behind), told)
+
+
+def _decode(data: ByteSource, mark: _Mark, edge: int) -> tuple[_Mark, bool]:
+    """Decode on with the bytes before ``edge``: (mark, whether nothing spoke against it)."""
+    work = mark.scan
+    assert work is not None
+    unit = mark.unit
+    piece = data.read_at(mark.at, edge - mark.at)
+    if work.masks:
+        work.masks[unit:] = work.scan.masks[unit:]
+    told = memoryview(work.dc)[unit * work.wide :] if work.dc else None
+    status, state = work.scan.step(piece, mark.state, memoryview(work.masks)[unit:] if work.masks else None, told)
+    after = replace(mark, at=mark.at + state[0], edge=edge, state=(0, *state[1:]))
+    if status == DONE:
+        near = data.read_at(after.at, SLACK)
+        found = _MARKER.search(near)
+        if found is None:
+            return after, False
+        masks = {**mark.head.masks, work.scan.chosen[0]: array("Q", work.masks)} if work.masks else mark.head.masks
+        at = after.at + found.start()
+        return _Mark(at, max(edge, at), replace(mark.head, masks=masks)), True
+    return after, status == MORE
+
+
+def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -> Iterator[_Step | int | None]:
+    """Decode block by block; ``ends``: where each block ends in the file. The last item is the end of the file, or None
+    when it broke in the block of the step before."""
+    edge = next(ends)
+    while edge <= mark.edge:
+        edge = next(ends)
+    while True:
+        budget.item()
+        if edge > data.size:
+            edge = data.size
+        before, costs, units = mark, [], 0
+        while mark.edge < edge or mark.scan is None:
+            if mark.scan is None:
+                found = _segment(data, mark, budget)
+                if not isinstance(found, _Mark):
+                    yield _Step(before, None, 0)
+                    yield found
+                    return
+                mark = found
+                if mark.scan is not None:
+                    mark = replace(mark, edge=mark.at)
+                continue
+            work, unit = mark.scan, mark.unit
+            after, fine = _decode(data, mark, edge)
+            last = after.unit if after.scan is work else work.scan.units
+            cost = work.cost(unit, last)
+            if cost is not None:
+                costs.append(cost * (last - unit))
+                units += last - unit
+            if not fine:
+                yield _Step(before, sum(costs) / units if units else None, units)
+                yield None
+                return
+            mark = after
+        yield _Step(before, sum(costs) / units if units else None, units)
+        if edge >= data.size:
+            yield None
+            return
+        edge = next(ends)
+        while edge <= mark.edge:
+            edge = next(ends)
+
+
+class _Search:
+    def __init__(self, fragments: Fragments, budget: Budget) -> None:
+        self.space, self.budget = Space(fragments, self._fits), budget
+        self.nodes = 0
+        self.worst = 0.0
+
+    @staticmethod
+    def _fits(block: bytes) -> bool:
+        foreign = _FOREIGN.search(block)
+        return (foreign is None or foreign[1][0] in _MAY_END) and coded(block)
+
+    def _ends(self, closed: list[tuple[int, int]], start: int) -> Iterator[int]:
+        """File offsets where the blocks of the open piece end."""
+        done, block = sum(n for _, n in closed), self.space.block
+        end = done + block - start % block
+        while True:
+            yield end
+            end += block
+
+    def grow(self, closed: list[tuple[int, int]], start: int, mark: _Mark, usual: list[float]) -> list[tuple[int, int]] | None:
+        """All pieces of the file, when they are ``closed``, then one from ``start``, then others."""
+        self.nodes += 1
+        if self.nodes > NODES or any(a <= start < a + n for a, n in closed):
+            return None
+        data = self.space.stream(closed, start)
+        before = sum(n for _, n in closed)
+        steps: list[_Step] = []
+        end: int | None = None
+        for item in _steps(data, mark, self._ends(closed, start), self.budget):
+            if isinstance(item, _Step):
+                steps.append(item)
+            else:
+                end = item
+        if end is not None and end > before:
+            return [*closed, (start, end - before)]
+        edges = [s.mark.edge for s in steps]
+        breaks = self._breaks(data, steps, usual, before)
+        for tier, (places, most, skip) in enumerate(((breaks[:3], NEAR, 0), (breaks[3:], NEAR, 0), (breaks[:3], FAR, NEAR))):
+            for number in self._ranked(closed, start, before, steps, places, usual, most, skip, back=tier == 2):
+                place, candidate = number
+                costs = [s.cost for s in steps[:place] if s.cost is not None]
+                piece = (start, edges[place] - before)
+                if (found := self.grow([*closed, piece], candidate, steps[place].mark, [*usual, *costs])) is not None:
+                    return found
+        return None
+
+    def _level(self, usual: list[float], steps: list[_Step]) -> float:
+        """The cost from which a block is no part of the picture."""
+        costs = usual or [s.cost for s in steps[:64] if s.cost is not None]
+        return 2.0 * median(costs) + 5.0 if costs else 24.0
+
+    def _breaks(self, data: ByteSource, steps: list[_Step], usual: list[float], before: int) -> list[int]:
+        """Where the open piece may end, as numbers of steps, the likeliest first."""
+        last = len(steps) - 1
+        out: list[int] = []
+        block = self.space.block
+        for i, step in enumerate(steps):  # the first of two blocks that are no coded data
+            if step.mark.scan is not None and step.mark.edge > before and not self._fits(data.read_at(step.mark.edge, block)):
+                if i == last or not self._fits(data.read_at(step.mark.edge + block, block)):
+                    out.append(i)
+                    break
+        level = self._level(usual, steps)
+        best, total, least = 0.0, 0.0, last
+        for i in range(last, -1, -1):
+            cost = steps[i].cost
+            if cost is not None:
+                total += (cost - level) * min(1.0, steps[i].units / 8)
+                if total > best:
+                    best, least = total, i
+        out += [least, last, last - 1]
+        out += [last - 2, last - 3, least - 1, least + 1, least - 2, least + 2, least - 3, least + 3, last - 4, last - 5, last - 6]
+        seen: set[int] = set()
+        return [i for i in out if 0 <= i <= last and steps[i].mark.edge > before and not (i in seen or seen.add(i))]  # type: ignore[func-returns-value]
+
+    def _ranked(
+        self, closed: list[tuple[int, int]], start: int, before: int, steps: list[_Step], places: list[int], usual: list[float],
+        most: int, skip: int, back: bool,
+    ) -> list[tuple[int, int]]:  # fmt: skip
+        """(step, block) pairs that go on from each other, the best first."""
+        good: list[tuple[float, int, int]] = []
+        for place in places:
+            mark = steps[place].mark
+            costs = usual + [s.cost for s in steps[:place] if s.cost is not None]
+            level = 1.7 * median(costs) + 5.0 if costs else 24.0
+            stop = start + mark.edge - before
+            carry = self.space.stream(closed, start).read_at(mark.at, mark.edge - mark.at)
+            for block in self.space.after(stop + 1, most, skip):
+                if (cost := self._trial(mark, carry, block, level)) is not None:
+                    good.append((cost, place, block))
+            for block in self.space.before(self.space.head, BACK if back else 0):
+                if (cost := self._trial(mark, carry, block, level)) is not None:
+                    good.append((cost + 1.0, place, block))
+        return [(place, block) for _, place, block in sorted(good)[:4]]
+
+    def _trial(self, mark: _Mark, carry: bytes, block: int, level: float) -> float | None:
+        """What it costs to go on with the block at ``block``; None when that cannot be."""
+        size, work = self.space.block, mark.scan
+        data = carry + self.space.data.read_at(block, TRIAL * size)
+        if work is None:
+            return self._header(mark, data)
+        unit = mark.unit
+        left = min(mark.state[3], 4096)
+        masks = memoryview(work.scan.masks[unit : unit + left]) if work.masks else None
+        told = array("i", bytes(4 * left * work.wide)) if work.dc else None
+        state = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        state = (*mark.state[:3], left, *mark.state[4:])
+        self.budget.item()
+        status, after = work.scan.step(data, state, masks, memoryview(told) if told is not None else None)
+        used, done = after[0] - len(carry), left - after[3]
+        ended = status == DONE and left == mark.state[3]
+        if ended:
+            found = _MARKER.search(data, after[0], after[0] + SLACK)
+            if found is None or data[found.start() + 1] not in _MAY_END:
+                return None
+        elif status == DONE:
+            used = max(used, size)
+        elif used < (size // 2 if status == MORE else size) or done < 1:
+            return None
+        bonus = 0.0 if ended or used >= (TRIAL - 1) * size else 4.0 * (1 - used / (TRIAL * size))
+        if told is None:
+            return bonus
+        kept = work.dc[unit * work.wide : (unit + done) * work.wide]
+        work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
+        cost = work.cost(unit, unit + done)
+        work.dc[unit * work.wide : (unit + done) * work.wide] = kept
+        return None if cost is not None and cost > level else (cost or 0.0) + bonus
+
+    def _header(self, mark: _Mark, data: bytes) -> float | None:
+        """The same where segments go on."""
+        at = 0
+        for count in range(8):
+            if at + 4 > len(data):
+                return 2.0 if count else None
+            if data[at] != 0xFF or not (data[at + 1] in OTHER or data[at + 1] in SOF or data[at + 1] in (SOS, EOI, DHT, DQT, DRI)):
+                return None
+            if data[at + 1] in (EOI, SOS):
+                return 1.0
+            size = int.from_bytes(data[at + 2 : at + 4], "big")
+            body = data[at + 4 : at + 2 + size]
+            if len(body) == size - 2 and data[at + 1] not in OTHER - {DHT, DQT, DRI} and not sound(data[at + 1], body):
+                return None
+            at += 2 + size
+        return 1.0
+
+
+def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
+    """The picture at the head, in pieces. Raises LimitExceeded."""
+    if fragments.data.read_at(fragments.head, 3) != b"\xff\xd8\xff":
+        return None
+    search = _Search(fragments, budget)
+    pieces = search.grow([], fragments.head, _Mark(2, 2, _Head()), [])
+    if pieces is None or len(pieces) < 2:
+        return None
+    length = sum(n for _, n in pieces)
+    return Find(length, 0.9, "every unit decodes and the picture goes on over each gap", pieces=tuple(pieces))
