@@ -7,7 +7,8 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from statistics import median
+from math import log, log2
+from statistics import fmean
 
 from forensiclib.carving._gaps import Space, coded
 from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
@@ -19,10 +20,14 @@ from forensiclib.core.source import ByteSource
 __all__ = ["rejoin"]
 
 SLACK = 64
-CAP = 64.0
-"""A level that differs by more than this differs."""
-TRIAL = 8
-"""Blocks that a candidate must decode, when there are so many."""
+CAP, WILD = 96.0, 30.0
+"""Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
+TRIAL, DEEP, LONG, UNITS = 8, 1024, 1 << 17, 8192
+"""A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
+STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
+"""In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
+USUAL = 2000
+"""Units by which the picture's own steps are known."""
 NEAR, FAR, BACK = 4096, 1 << 17, 8192
 """Blocks tried as the next piece: at once; in the end; before the break."""
 NODES = 48
@@ -66,21 +71,28 @@ class _Pass:
             self.sides += [(first + y * h, first + y * h + h - 1, weight) for y in range(v)]
             first += h * v
 
-    def cost(self, first: int, last: int) -> float | None:
-        """How far the levels of the units [first, last) are from those beside them, on average; None when nothing is told."""
+    def offs(self, first: int, last: int, most: int = 128) -> list[float]:
+        """How far the level of each of the units [first, last) is from those beside it; at most ``most`` of them."""
         if not self.dc or last <= first:
-            return None
-        dc, wide, across, total, count = self.dc, self.wide, self.scan.across, 0.0, 0
-        for unit in range(first, last, max(1, (last - first) // 128)):
+            return []
+        dc, wide, across = self.dc, self.wide, self.scan.across
+        out = []
+        for unit in range(first, last, max(1, -(-(last - first) // most))):
             at = unit * wide
             pairs, other = (self.pairs, at - across * wide) if unit >= across else (self.sides, at - wide)
             if other < 0 or (pairs is self.sides and unit % across == 0):
                 continue
+            total = 0.0
             for mine, near, weight in pairs:
-                off = abs(dc[at + mine] - dc[other + near]) * weight
-                total += off if off < CAP else CAP
-            count += len(pairs)
-        return total / count if count else None
+                total += abs(dc[at + mine] - dc[other + near]) * weight
+            out.append(min(CAP, total / len(pairs)))
+        return out
+
+
+def _speaks(off: float, usual: float) -> float:
+    """Log-likelihood ratio: a unit of the picture (off by ``usual``), or of anything."""
+    wild = max(WILD, 3 * usual)
+    return max(-2.5, min(1.0, log(wild / usual) - off * (1 / usual - 1 / wild)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +113,10 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One block of the file decoded: the mark before it, and its cost."""
+    """One block of the file decoded: the mark before it, and how far its units are off."""
 
     mark: _Mark
-    cost: float | None
-    units: int
+    offs: tuple[float, ...]
 
 
 def _segment(data: ByteSource, mark: _Mark, budget: Budget) -> _Mark | int | None:
@@ -181,12 +192,13 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
         budget.item()
         if edge > data.size:
             edge = data.size
-        before, costs, units = mark, [], 0
+        before = mark
+        offs: list[float] = []
         while mark.edge < edge or mark.scan is None:
             if mark.scan is None:
                 found = _segment(data, mark, budget)
                 if not isinstance(found, _Mark):
-                    yield _Step(before, None, 0)
+                    yield _Step(before, tuple(offs))
                     yield found
                     return
                 mark = found
@@ -196,16 +208,13 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
             work, unit = mark.scan, mark.unit
             after, fine = _decode(data, mark, edge)
             last = after.unit if after.scan is work else work.scan.units
-            cost = work.cost(unit, last)
-            if cost is not None:
-                costs.append(cost * (last - unit))
-                units += last - unit
+            offs += work.offs(unit, last)
             if not fine:
-                yield _Step(before, sum(costs) / units if units else None, units)
+                yield _Step(before, tuple(offs))
                 yield None
                 return
             mark = after
-        yield _Step(before, sum(costs) / units if units else None, units)
+        yield _Step(before, tuple(offs))
         if edge >= data.size:
             yield None
             return
@@ -214,11 +223,15 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
             edge = next(ends)
 
 
+def _level(offs: list[float]) -> float:
+    """How far units are off in this part of this picture."""
+    return max(1.5, fmean(offs)) if offs else 8.0
+
+
 class _Search:
     def __init__(self, fragments: Fragments, budget: Budget) -> None:
         self.space, self.budget = Space(fragments, self._fits), budget
         self.nodes = 0
-        self.worst = 0.0
 
     @staticmethod
     def _fits(block: bytes) -> bool:
@@ -249,21 +262,19 @@ class _Search:
                 end = item
         if end is not None and end > before:
             return [*closed, (start, end - before)]
-        edges = [s.mark.edge for s in steps]
         breaks = self._breaks(data, steps, usual, before)
-        for tier, (places, most, skip) in enumerate(((breaks[:3], NEAR, 0), (breaks[3:], NEAR, 0), (breaks[:3], FAR, NEAR))):
-            for number in self._ranked(closed, start, before, steps, places, usual, most, skip, back=tier == 2):
-                place, candidate = number
-                costs = [s.cost for s in steps[:place] if s.cost is not None]
-                piece = (start, edges[place] - before)
-                if (found := self.grow([*closed, piece], candidate, steps[place].mark, [*usual, *costs])) is not None:
+        weak: list[tuple[float, int, int]] = []
+        for places, most, skip in ((breaks[:4], NEAR, 0), (breaks[4:], NEAR, 0), (breaks[:3], FAR, NEAR), ([], 0, 0)):
+            ranked = self._ranked(closed, start, before, steps, places, usual, most, skip) if places else sorted(weak)[:4]
+            for score, place, candidate in ranked:
+                if score > -STRONG and places:
+                    weak.append((score, place, candidate))
+                    continue
+                piece = (start, steps[place].mark.edge - before)
+                told = [*usual, *(o for s in steps[:place] for o in s.offs)][-USUAL:]
+                if (found := self.grow([*closed, piece], candidate, steps[place].mark, told)) is not None:
                     return found
         return None
-
-    def _level(self, usual: list[float], steps: list[_Step]) -> float:
-        """The cost from which a block is no part of the picture."""
-        costs = usual or [s.cost for s in steps[:64] if s.cost is not None]
-        return 2.0 * median(costs) + 5.0 if costs else 24.0
 
     def _breaks(self, data: ByteSource, steps: list[_Step], usual: list[float], before: int) -> list[int]:
         """Where the open piece may end, as numbers of steps, the likeliest first."""
@@ -275,14 +286,13 @@ class _Search:
                 if i == last or not self._fits(data.read_at(step.mark.edge + block, block)):
                     out.append(i)
                     break
-        level = self._level(usual, steps)
+        told = usual or [o for s in steps[:64] for o in s.offs]
+        level = _level(told)
         best, total, least = 0.0, 0.0, last
         for i in range(last, -1, -1):
-            cost = steps[i].cost
-            if cost is not None:
-                total += (cost - level) * min(1.0, steps[i].units / 8)
-                if total > best:
-                    best, least = total, i
+            total -= sum(_speaks(off, level) for off in steps[i].offs)
+            if total > best:
+                best, least = total, i
         out += [least, last, last - 1]
         out += [last - 2, last - 3, least - 1, least + 1, least - 2, least + 2, least - 3, least + 3, last - 4, last - 5, last - 6]
         seen: set[int] = set()
@@ -290,73 +300,77 @@ class _Search:
 
     def _ranked(
         self, closed: list[tuple[int, int]], start: int, before: int, steps: list[_Step], places: list[int], usual: list[float],
-        most: int, skip: int, back: bool,
-    ) -> list[tuple[int, int]]:  # fmt: skip
-        """(step, block) pairs that go on from each other, the best first."""
-        good: list[tuple[float, int, int]] = []
+        most: int, skip: int,
+    ) -> list[tuple[float, int, int]]:  # fmt: skip
+        """(minus what speaks for it, step, block) of pairs that go on from each other, the best first."""
+        good = []
         for place in places:
+            first: list[tuple[float, int]] = []
             mark = steps[place].mark
-            costs = usual + [s.cost for s in steps[:place] if s.cost is not None]
-            level = 1.7 * median(costs) + 5.0 if costs else 24.0
+            level = _level([*usual, *(o for s in steps[max(0, place - 200) : place] for o in s.offs)][-USUAL:])
             stop = start + mark.edge - before
             carry = self.space.stream(closed, start).read_at(mark.at, mark.edge - mark.at)
-            for block in self.space.after(stop + 1, most, skip):
-                if (cost := self._trial(mark, carry, block, level)) is not None:
-                    good.append((cost, place, block))
-            for block in self.space.before(self.space.head, BACK if back else 0):
-                if (cost := self._trial(mark, carry, block, level)) is not None:
-                    good.append((cost + 1.0, place, block))
-        return [(place, block) for _, place, block in sorted(good)[:4]]
+            for block in (*self.space.after(stop + 1, most, skip), *self.space.before(self.space.head, BACK if skip else 0)):
+                if (spoken := self._trial(mark, carry, block, level, TRIAL * self.space.block)) is not None:
+                    first.append((-spoken, block))
+            for _, block in sorted(first)[:DEEP]:
+                spoken = self._trial(mark, carry, block, level, LONG)
+                if spoken is not None and spoken > 0:
+                    good.append((-spoken, place, block))
+        return sorted(good)[:4]
 
-    def _trial(self, mark: _Mark, carry: bytes, block: int, level: float) -> float | None:
-        """What it costs to go on with the block at ``block``; None when that cannot be."""
-        size, work = self.space.block, mark.scan
-        data = carry + self.space.data.read_at(block, TRIAL * size)
+    def _trial(self, mark: _Mark, carry: bytes, block: int, level: float, size: int) -> float | None:
+        """What speaks for going on with the block at ``block``, by the ``size`` bytes from there; None when it cannot be."""
+        work, least = mark.scan, self.space.block
+        data = carry + self.space.data.read_at(block, size)
         if work is None:
             return self._header(mark, data)
         unit = mark.unit
-        left = min(mark.state[3], 4096)
+        left = mark.state[3] if size == LONG else min(mark.state[3], UNITS)
         masks = memoryview(work.scan.masks[unit : unit + left]) if work.masks else None
         told = array("i", bytes(4 * left * work.wide)) if work.dc else None
-        state = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        state = (*mark.state[:3], left, *mark.state[4:])
         self.budget.item()
+        state = (*mark.state[:3], left, *mark.state[4:])
         status, after = work.scan.step(data, state, masks, memoryview(told) if told is not None else None)
         used, done = after[0] - len(carry), left - after[3]
-        ended = status == DONE and left == mark.state[3]
-        if ended:
+        spoken = 0.0
+        if status == DONE and left == mark.state[3]:
             found = _MARKER.search(data, after[0], after[0] + SLACK)
             if found is None or data[found.start() + 1] not in _MAY_END:
                 return None
-        elif status == DONE:
-            used = max(used, size)
-        elif used < (size // 2 if status == MORE else size) or done < 1:
+            spoken += ENDS
+        elif status not in (DONE, MORE):
+            if used < least or done < 1:
+                return None
+            spoken -= BREAKS
+        elif used < least // 2:
             return None
-        bonus = 0.0 if ended or used >= (TRIAL - 1) * size else 4.0 * (1 - used / (TRIAL * size))
         if told is None:
-            return bonus
+            return spoken + (8.0 * log2(1 + max(0, used) / 1024) if size == LONG or status not in (DONE, MORE) else 24.0)
         kept = work.dc[unit * work.wide : (unit + done) * work.wide]
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
-        cost = work.cost(unit, unit + done)
+        offs = work.offs(unit, unit + done, 256)
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
-        return None if cost is not None and cost > level else (cost or 0.0) + bonus
+        spoken += sum(_speaks(off, level) for off in offs)
+        return spoken if spoken > -BREAKS or size > TRIAL * least else None
 
-    def _header(self, mark: _Mark, data: bytes) -> float | None:
+    @staticmethod
+    def _header(mark: _Mark, data: bytes) -> float | None:
         """The same where segments go on."""
         at = 0
         for count in range(8):
             if at + 4 > len(data):
-                return 2.0 if count else None
+                return 4.0 * count if count else None
             if data[at] != 0xFF or not (data[at + 1] in OTHER or data[at + 1] in SOF or data[at + 1] in (SOS, EOI, DHT, DQT, DRI)):
                 return None
             if data[at + 1] in (EOI, SOS):
-                return 1.0
+                return ENDS
             size = int.from_bytes(data[at + 2 : at + 4], "big")
             body = data[at + 4 : at + 2 + size]
             if len(body) == size - 2 and data[at + 1] not in OTHER - {DHT, DQT, DRI} and not sound(data[at + 1], body):
                 return None
             at += 2 + size
-        return 1.0
+        return ENDS
 
 
 def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
