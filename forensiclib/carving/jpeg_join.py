@@ -20,7 +20,7 @@ from forensiclib.core.source import ByteSource
 __all__ = ["rejoin"]
 
 SLACK = 64
-CAP, WILD = 96.0, 30.0
+CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
 TRIAL, DEEP, LONG, UNITS = 8, 1024, 1 << 17, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
@@ -30,6 +30,10 @@ USUAL = 2000
 """Units by which the picture's own steps are known."""
 NEAR, FAR, BACK = 4096, 1 << 17, 8192
 """Blocks tried as the next piece: at once; in the end; before the break."""
+NEVER = 99
+"""The lowest bit that was sent of a coefficient before any was."""
+HEADERS = 4 << 20
+"""Bytes in which a header goes on."""
 NODES = 48
 """Pieces taken up, in all branches."""
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -47,6 +51,23 @@ class _Head:
     interval: int = 0
     masks: dict[int, "array[int]"] = field(default_factory=dict)
     scans: int = 0
+    sent: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every coefficient of every component was sent to its last bit."""
+        return self.scans > 0 and all(not any(levels) for levels in self.sent)
+
+
+def _sent(head: _Head, scan: Scan) -> _Head | None:
+    """With one scan more; None when it does not follow from those before (ITU-T T.81, G.1.1.1.1)."""
+    low, high, was, now = scan.band or (0, 63, 0, 0)
+    levels = [list(of) for of in head.sent]
+    for number in scan.chosen:
+        if any(levels[number][k] != (was or NEVER) for k in range(low, high + 1)) or (was and now != was - 1):
+            return None
+        levels[number][low : high + 1] = [now] * (high + 1 - low)
+    return replace(head, scans=head.scans + 1, sent=tuple(tuple(of) for of in levels))
 
 
 class _Pass:
@@ -92,7 +113,7 @@ class _Pass:
 def _speaks(off: float, usual: float) -> float:
     """Log-likelihood ratio: a unit of the picture (off by ``usual``), or of anything."""
     wild = max(WILD, 3 * usual)
-    return max(-2.5, min(1.0, log(wild / usual) - off * (1 / usual - 1 / wild)))
+    return max(-1.5, min(1.0, log(wild / usual) - off * (1 / usual - 1 / wild)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +151,7 @@ def _segment(data: ByteSource, mark: _Mark, budget: Budget) -> _Mark | int | Non
     if marker == TEM:
         return replace(mark, at=mark.at + 2)
     if marker == EOI:
-        return mark.at + 2 if mark.head.scans else None
+        return mark.at + 2 if mark.head.whole else None
     size = int.from_bytes(head[2:4], "big")
     if size < 2 or not (marker in SOF or marker == SOS or marker in OTHER):
         return None
@@ -140,7 +161,7 @@ def _segment(data: ByteSource, mark: _Mark, budget: Budget) -> _Mark | int | Non
         return None
     told, behind = mark.head, mark.at + 2 + size
     if marker in SOF:
-        told = replace(told, frame=frame_of(marker, body))
+        told = replace(told, frame=frame_of(marker, body), sent=((NEVER,) * 64,) * body[5])
     elif marker == DHT:
         tables = bytearray(told.tables)
         tables_from(body, tables)
@@ -153,9 +174,10 @@ def _segment(data: ByteSource, mark: _Mark, budget: Budget) -> _Mark | int | Non
         told = replace(told, interval=int.from_bytes(body, "big"))
     elif marker == SOS:
         scan = scan_of(body, told.frame, told.tables, told.quantisers, told.interval, told.masks, budget) if told.frame else None
-        if scan is None:
+        following = _sent(told, scan) if scan is not None else None
+        if scan is None or following is None:
             return None
-        told = replace(told, scans=told.scans + 1)
+        told = following
         return _Mark(behind, max(mark.edge, behind), told, _Pass(scan, told, budget), scan.begin())
     return _Mark(behind, max(mark.edge, behind), told)
 
@@ -223,9 +245,16 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
             edge = next(ends)
 
 
+def _kind(block: bytes) -> str:
+    """What a block of fill is; "" for any other."""
+    if block.count(block[:1]) == len(block):
+        return "one value"
+    return "text" if block.isascii() and b"\0" not in block else ""
+
+
 def _level(offs: list[float]) -> float:
     """How far units are off in this part of this picture."""
-    return max(1.5, fmean(offs)) if offs else 8.0
+    return max(3.0, 1.2 * fmean(offs)) if offs else 10.0
 
 
 class _Search:
@@ -262,6 +291,8 @@ class _Search:
                 end = item
         if end is not None and end > before:
             return [*closed, (start, end - before)]
+        if not mark.head.scans and not steps[-1].mark.head.scans:
+            return self._over_header(closed, start, data, mark, before)
         breaks = self._breaks(data, steps, usual, before)
         weak: list[tuple[float, int, int]] = []
         for places, most, skip in ((breaks[:4], NEAR, 0), (breaks[4:], NEAR, 0), (breaks[:3], FAR, NEAR), ([], 0, 0)):
@@ -274,6 +305,32 @@ class _Search:
                 told = [*usual, *(o for s in steps[:place] for o in s.offs)][-USUAL:]
                 if (found := self.grow([*closed, piece], candidate, steps[place].mark, told)) is not None:
                     return found
+        return None
+
+    def _over_header(
+        self, closed: list[tuple[int, int]], start: int, data: ByteSource, mark: _Mark, before: int
+    ) -> list[tuple[int, int]] | None:
+        """As grow, where the segments before the first scan break off."""
+        last = mark
+        while isinstance(found := _segment(data, mark, self.budget), _Mark) and found.scan is None:
+            last, mark = mark, found
+        if isinstance(found, int | _Mark):
+            return None
+        block = self.space.block
+        behind = start + mark.at - before
+        place = behind // block * block
+        low = start + max(0, last.at - before)
+        kind = _kind(self.space.data.read_at(place, block))
+        while kind and place - block > low and _kind(self.space.data.read_at(place - block, block)) == kind:
+            place -= block
+        if place <= low:
+            return None
+        for ahead in range(behind + block, min(self.space.size, behind + HEADERS), block):
+            if (speaks := self._header(mark, self.space.data.read_at(ahead, 1 << 12))) is not None and speaks >= 8:
+                piece = (start, place - start)
+                candidate = place + ahead - behind
+                if (joined := self.grow([*closed, piece], candidate, replace(last, edge=last.at), [])) is not None:
+                    return joined
         return None
 
     def _breaks(self, data: ByteSource, steps: list[_Step], usual: list[float], before: int) -> list[int]:
@@ -336,7 +393,7 @@ class _Search:
         spoken = 0.0
         if status == DONE and left == mark.state[3]:
             found = _MARKER.search(data, after[0], after[0] + SLACK)
-            if found is None or data[found.start() + 1] not in _MAY_END:
+            if found is None or self._header(mark, data[found.start() :]) is None:
                 return None
             spoken += ENDS
         elif status not in (DONE, MORE):
@@ -351,7 +408,7 @@ class _Search:
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
         offs = work.offs(unit, unit + done, 256)
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
-        spoken += sum(_speaks(off, level) for off in offs)
+        spoken += sum(_speaks(off, level) for off in offs) + (3.0 * log2(1 + max(0, used) / 1024) if size == LONG else 0.0)
         return spoken if spoken > -BREAKS or size > TRIAL * least else None
 
     @staticmethod
@@ -360,7 +417,7 @@ class _Search:
         at = 0
         for count in range(8):
             if at + 4 > len(data):
-                return 4.0 * count if count else None
+                return 4.0 * count if count else None if at + 4 < len(data) else 0.0
             if data[at] != 0xFF or not (data[at + 1] in OTHER or data[at + 1] in SOF or data[at + 1] in (SOS, EOI, DHT, DQT, DRI)):
                 return None
             if data[at + 1] in (EOI, SOS):
