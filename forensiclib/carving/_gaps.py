@@ -16,7 +16,7 @@ _ASCII = re.compile(rb"[\t\n\r\x20-\x7e]*")
 
 def coded(block: bytes) -> bool:
     """Whether a block may be compressed data: no fill, no text."""
-    return len(set(block[:64])) > 8 and _ASCII.fullmatch(block[:128]) is None
+    return len(set(block[:64])) > 2 and _ASCII.fullmatch(block[:128]) is None
 
 
 class Space:

@@ -19,7 +19,8 @@ from forensiclib.core.source import ByteSource
 
 __all__ = ["rejoin"]
 
-SLACK = 64
+SLACK = 4
+"""Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
 TRIAL, DEEP, LONG, UNITS = 8, 1024, 1 << 17, 8192
@@ -338,10 +339,11 @@ class _Search:
         last = len(steps) - 1
         out: list[int] = []
         block = self.space.block
-        for i, step in enumerate(steps):  # the first of two blocks that are no coded data
-            if step.mark.scan is not None and step.mark.edge > before and not self._fits(data.read_at(step.mark.edge, block)):
-                if i == last or not self._fits(data.read_at(step.mark.edge + block, block)):
-                    out.append(i)
+        for i, step in enumerate(steps):
+            if step.mark.scan is not None and step.mark.edge > before and _kind(data.read_at(step.mark.edge, block)):
+                if i == last or _kind(data.read_at(step.mark.edge + block, block)):
+                    out.append(i)  # fill begins, and may decode for long
+                    last = i
                     break
         told = usual or [o for s in steps[:64] for o in s.offs]
         level = _level(told)
