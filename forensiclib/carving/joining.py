@@ -242,14 +242,13 @@ def joined(
     told: dict[tuple[int, str], tuple[Finding, ...]] = {}
     waiting = list(heads)
     for _ in range(ROUNDS):
-        others = _merged([*mine, *starts.values()])
-        taken = _merged([*sure, *others])
+        taken = _merged([*sure, *mine, *starts.values()])
         jobs = []
         for offset, carver in waiting:
             own = starts.get(offset)
             without = _less(taken, [own]) if own else taken
             free = space.around(offset, without)
-            more = space.around(offset, _less(others, [own]) if own else others) if carver.holds else free
+            more = space.around(offset, mine) if carver.holds else free
             jobs.append(_Join(source, carver, offset, free, more, block, tries, budget.limits))
         found: list[Carved] = []
         for (offset, carver), (hit, findings) in zip(waiting, _all(jobs, executor, ahead, budget), strict=True):
