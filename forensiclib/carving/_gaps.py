@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from forensiclib.core.declare import Fragments
 from forensiclib.core.source import ByteSource, ExtentSource
 
-__all__ = ["Space", "coded"]
+__all__ = ["Space", "coded", "fill_of"]
 
 STEP = 1 << 18
 _ASCII = re.compile(rb"[\t\n\r\x20-\x7e]*")
@@ -66,3 +66,10 @@ class Space:
                         return
                     most -= 1
                     yield place
+
+
+def fill_of(block: bytes) -> str:
+    """What a block of fill is; "" for any other."""
+    if block.count(block[:1]) == len(block):
+        return "one value"
+    return "text" if block.isascii() and b"\0" not in block else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import log, log2
 from statistics import fmean
 
-from forensiclib.carving._gaps import Space, coded
+from forensiclib.carving._gaps import Space, coded, fill_of
 from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
 from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
 from forensiclib.core.declare import Find, Fragments
@@ -246,13 +246,6 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
             edge = next(ends)
 
 
-def _kind(block: bytes) -> str:
-    """What a block of fill is; "" for any other."""
-    if block.count(block[:1]) == len(block):
-        return "one value"
-    return "text" if block.isascii() and b"\0" not in block else ""
-
-
 def _level(offs: list[float]) -> float:
     """How far units are off in this part of this picture."""
     return max(3.0, 1.2 * fmean(offs)) if offs else 10.0
@@ -321,8 +314,8 @@ class _Search:
         behind = start + mark.at - before
         place = behind // block * block
         low = start + max(0, last.at - before)
-        kind = _kind(self.space.data.read_at(place, block))
-        while kind and place - block > low and _kind(self.space.data.read_at(place - block, block)) == kind:
+        kind = fill_of(self.space.data.read_at(place, block))
+        while kind and place - block > low and fill_of(self.space.data.read_at(place - block, block)) == kind:
             place -= block
         if place <= low:
             return None
@@ -340,8 +333,8 @@ class _Search:
         out: list[int] = []
         block = self.space.block
         for i, step in enumerate(steps):
-            if step.mark.scan is not None and step.mark.edge > before and _kind(data.read_at(step.mark.edge, block)):
-                if i == last or _kind(data.read_at(step.mark.edge + block, block)):
+            if step.mark.scan is not None and step.mark.edge > before and fill_of(data.read_at(step.mark.edge, block)):
+                if i == last or fill_of(data.read_at(step.mark.edge + block, block)):
                     out.append(i)  # fill begins, and may decode for long
                     last = i
                     break

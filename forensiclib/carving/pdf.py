@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from forensiclib.carving._read import Window, find
+from forensiclib.carving.pdf_join import rejoin
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -284,6 +285,8 @@ CARVERS = (
         mime="application/pdf",
         signatures=(Signature(b"%PDF-"),),
         measure=_measure,
+        rejoin=rejoin,
+        holds=True,
         refs=("ISO 32000-1:2008, 7.5 (file structure), 7.5.6 (incremental updates), Annex F (linearized PDF)",),
         gaps=(
             "an object of more than 32 MiB that does not state its length directly ends the walk",
