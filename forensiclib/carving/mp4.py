@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
+from forensiclib.carving.mp4_join import rejoin
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -148,6 +149,8 @@ CARVERS = (
             Signature(b"\0\0\0\x08wide\0\0\0\0mdat", mask=b"\xff" * 8 + b"\0\0\0\0\xff\xff\xff\xff"),
         ),
         measure=measure,
+        rejoin=rejoin,
+        holds=True,
         maximum=1 << 40,
         refs=("ISO/IEC 14496-12:2022, 4.2: box structure, 8.7: sample tables", "QuickTime File Format (2001): movie atoms"),
         gaps=(
