@@ -7,6 +7,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import log, log2
 from statistics import fmean
 
@@ -255,6 +256,7 @@ class _Search:
     def __init__(self, fragments: Fragments, budget: Budget) -> None:
         self.space, self.budget = Space(fragments, self._fits), budget
         self.nodes = 0
+        self.weak: set[tuple[int, int]] = set()
 
     @staticmethod
     def _fits(block: bytes) -> bool:
@@ -296,6 +298,8 @@ class _Search:
                     weak.append((score, place, candidate))
                     continue
                 piece = (start, steps[place].mark.edge - before)
+                if score > -STRONG:
+                    self.weak.add((sum(piece), candidate))
                 told = [*usual, *(o for s in steps[:place] for o in s.offs)][-USUAL:]
                 if (found := self.grow([*closed, piece], candidate, steps[place].mark, told)) is not None:
                     return found
@@ -323,6 +327,7 @@ class _Search:
             if (speaks := self._header(mark, self.space.data.read_at(ahead, 1 << 12))) is not None and speaks >= 8:
                 piece = (start, place - start)
                 candidate = place + ahead - behind
+                self.weak.add((place, candidate))  # nothing tells where in a segment a piece ends
                 if (joined := self.grow([*closed, piece], candidate, replace(last, edge=last.at), [])) is not None:
                     return joined
         return None
@@ -434,4 +439,6 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     if pieces is None or len(pieces) < 2:
         return None
     length = sum(n for _, n in pieces)
-    return Find(length, 0.9, "every unit decodes and the picture goes on over each gap", pieces=tuple(pieces))
+    doubt = any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
+    reason = "every unit decodes" + (", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap")
+    return Find(length, 0.6 if doubt else 0.9, reason, pieces=tuple(pieces))
