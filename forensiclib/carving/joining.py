@@ -242,12 +242,13 @@ def joined(
     told: dict[tuple[int, str], tuple[Finding, ...]] = {}
     waiting = list(heads)
     for _ in range(ROUNDS):
-        taken = _merged([*sure, *mine, *starts.values()])
+        apart = _merged([*sure, *mine])
+        taken = _merged([*apart, *starts.values()])
         jobs = []
         for offset, carver in waiting:
             own = starts.get(offset)
             without = _less(taken, [own]) if own else taken
-            free = space.around(offset, without)
+            free = space.around(offset, apart if carver.holds else without)
             more = space.around(offset, mine) if carver.holds else free
             jobs.append(_Join(source, carver, offset, free, more, block, tries, budget.limits))
         found: list[Carved] = []

@@ -28,6 +28,8 @@ TRIAL, DEEP, LONG, UNITS = 8, 1024, 1 << 17, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
+AGREES = 0.2
+"""What a unit of the right piece says for it on average; at most it says 1."""
 USUAL = 2000
 """Units by which the picture's own steps are known."""
 NEAR, FAR, BACK = 4096, 1 << 17, 8192
@@ -247,6 +249,14 @@ def _steps(data: ByteSource, mark: _Mark, ends: Iterator[int], budget: Budget) -
             edge = next(ends)
 
 
+def _fill(data: bytes, first: int, used: int, block: int) -> int:
+    """How far from ``first`` two blocks of fill begin among the ``used`` bytes; -1 when none do."""
+    for at in range(0, used - 2 * block, block):
+        if fill_of(data[first + at : first + at + 2 * block]):
+            return at
+    return -1
+
+
 def _level(offs: list[float]) -> float:
     """How far units are off in this part of this picture."""
     return max(3.0, 1.2 * fmean(offs)) if offs else 10.0
@@ -391,6 +401,11 @@ class _Search:
         status, after = work.scan.step(data, state, masks, memoryview(told) if told is not None else None)
         used, done = after[0] - len(carry), left - after[3]
         spoken = 0.0
+        fill = _fill(data, len(carry), used, least) if size == LONG else -1
+        if fill >= 0:  # decodes, as zeros may, and is no part of the picture
+            if fill < least:
+                return None
+            spoken, used = -BREAKS - ENDS, fill
         if status == DONE and left == mark.state[3]:
             found = _MARKER.search(data, after[0], after[0] + SLACK)
             if found is None or self._header(mark, data[found.start() :]) is None:
@@ -408,7 +423,10 @@ class _Search:
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
         offs = work.offs(unit, unit + done, 256)
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
-        spoken += sum(_speaks(off, level) for off in offs) + (3.0 * log2(1 + max(0, used) / 1024) if size == LONG else 0.0)
+        told_by = sum(_speaks(off, level) for off in offs)
+        if size == LONG and told_by < AGREES * len(offs):
+            return None
+        spoken += told_by + (3.0 * log2(1 + max(0, used) / 1024) if size == LONG else 0.0)
         return spoken if spoken > -BREAKS or size > TRIAL * least else None
 
     @staticmethod
