@@ -24,7 +24,7 @@ SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
-TRIAL, DEEP, LONG, UNITS = 8, 1024, 1 << 17, 8192
+TRIAL, DEEP, LONG, UNITS = 8, 256, 1 << 16, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
@@ -38,7 +38,7 @@ NEVER = 99
 """The lowest bit that was sent of a coefficient before any was."""
 HEADERS = 4 << 20
 """Bytes in which a header goes on."""
-NODES = 48
+NODES = 32
 """Pieces taken up, in all branches."""
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _FOREIGN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
