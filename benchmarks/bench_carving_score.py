@@ -49,7 +49,7 @@ def decodes(data: bytes) -> bool:
     try:
         Image.open(io.BytesIO(data)).verify()
         Image.open(io.BytesIO(data)).load()
-    except Exception:  # Pillow raises whatever its decoders do
+    except Exception:  # noqa: BLE001 - Pillow raises whatever its decoders do
         return False
     return True
 
@@ -97,7 +97,10 @@ def table(kinds: list[str], fill: str = "random") -> dict[str, Score]:
                 took = time.perf_counter() - began
                 got = score(whole.values(), files, decodes)
                 totals[name] = totals.get(name, Score(0, 0, 0, 0)) + got
-                print(f"{line:18}{name:10}P {got.precision:.2f}  R {got.recall:.2f}  F1 {got.f1:.2f}  exact {got.exact}  {took:5.2f} s", flush=True)
+                print(
+                    f"{line:18}{name:10}P {got.precision:.2f}  R {got.recall:.2f}  F1 {got.f1:.2f}  exact {got.exact}  {took:5.2f} s",
+                    flush=True,
+                )
     for name, got in totals.items():
         print(f"{'all':18}{name:10}P {got.precision:.2f}  R {got.recall:.2f}  F1 {got.f1:.2f}  exact {got.exact}", flush=True)
     return totals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -27,13 +28,14 @@ def everywhere(space: Space, pattern: re.Pattern[bytes], reach: int, budget: Bud
                     yield base + match.start(), piece[match.start() : match.start() + OVERLAP]
 
 
-
-def between(space: Space, anchors: Sequence[Anchor], end: int, settle: Callable[[Anchor, Anchor, list[int]], int | None]) -> list[Anchor] | None:
+def between(
+    space: Space, anchors: Sequence[Anchor], end: int, settle: Callable[[Anchor, Anchor, list[int]], int | None]
+) -> list[Anchor] | None:
     """The pieces (offset in the space, length) of a file of ``end`` bytes. Where two neighbours are moved differently,
     ``settle(before, after, places)`` chooses the offset in the file where one piece ends, among ``places``; None: it cannot."""
     pieces: list[tuple[int, int]] = []
     first = 0  # where the open piece begins in the file
-    for before, after in zip(anchors, anchors[1:], strict=False):
+    for before, after in itertools.pairwise(anchors):
         shift, next_shift = before[1] - before[0], after[1] - after[0]
         if shift == next_shift:
             continue

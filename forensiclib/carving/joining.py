@@ -8,6 +8,7 @@ tried again without it.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -133,7 +134,7 @@ def _pieces(extents: Sequence[Range], pieces: Iterable[Range]) -> tuple[Range, .
 
 def _disjoint(pieces: Sequence[Range]) -> bool:
     ordered = sorted(pieces)
-    return all(a + n <= b for (a, n), (b, _) in zip(ordered, ordered[1:], strict=False))
+    return all(a + n <= b for (a, n), (b, _) in itertools.pairwise(ordered))
 
 
 def _judged(join: _Join, source: ByteSource, found: Find, pieces: tuple[Range, ...], budget: Budget) -> Carved | None:

@@ -28,7 +28,7 @@ TRIAL, DEEP, LONG, UNITS = 8, 256, 1 << 16, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
-AGREES = 0.2
+AGREES = 0.3
 """What a unit of the right piece says for it on average; at most it says 1."""
 USUAL = 2000
 """Units by which the picture's own steps are known."""
@@ -53,7 +53,7 @@ class _Head:
     tables: bytes = bytes(8 * 272)
     quantisers: dict[int, int] = field(default_factory=dict)
     interval: int = 0
-    masks: dict[int, "array[int]"] = field(default_factory=dict)
+    masks: dict[int, array[int]] = field(default_factory=dict)
     scans: int = 0
     sent: tuple[tuple[int, ...], ...] = ()
 
@@ -128,7 +128,7 @@ class _Mark:
     edge: int
     head: _Head
     scan: _Pass | None = None
-    state: State = ()
+    state: State = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def unit(self) -> int:
@@ -348,11 +348,12 @@ class _Search:
         out: list[int] = []
         block = self.space.block
         for i, step in enumerate(steps):
-            if step.mark.scan is not None and step.mark.edge > before and fill_of(data.read_at(step.mark.edge, block)):
-                if i == last or fill_of(data.read_at(step.mark.edge + block, block)):
-                    out.append(i)  # fill begins, and may decode for long
-                    last = i
-                    break
+            edge = step.mark.edge
+            here = step.mark.scan is not None and edge > before and fill_of(data.read_at(edge, block))
+            if here and (i == last or fill_of(data.read_at(edge + block, block))):
+                out.append(i)  # fill begins, and may decode for long
+                last = i
+                break
         told = usual or [o for s in steps[:64] for o in s.offs]
         level = _level(told)
         best, total, least = 0.0, 0.0, last
@@ -458,5 +459,7 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
         return None
     length = sum(n for _, n in pieces)
     doubt = any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
-    reason = "every unit decodes" + (", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap")
+    reason = "every unit decodes" + (
+        ", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap"
+    )
     return Find(length, 0.6 if doubt else 0.9, reason, pieces=tuple(pieces))

@@ -10,13 +10,13 @@ from forensiclib import kernels
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 
-__all__ = ["BAD", "DONE", "MARKER", "MORE", "Frame", "Scan", "end_of_scan", "frame_of", "scan_of", "tables_from"]
+__all__ = ["BAD", "DONE", "MARKER", "MORE", "Frame", "Scan", "State", "end_of_scan", "frame_of", "scan_of", "tables_from"]
 
 CHUNK = 1 << 18
 TABLE = 272
 DONE, MORE, BAD, MARKER = range(4)
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
-State = tuple[int, ...]
+State = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,25 @@ class Scan:
         """Decode what ``data`` holds: (status, state). ``masks``: those of the MCUs that are left, brought up to date; ``dc``
         takes DC values."""
         if self.band is not None:
-            return kernels.jpeg_progressive(  # type: ignore[return-value]
-                data, self.tables, self.blocks, self.band, self.limits, self.interval, masks, state, dc  # type: ignore[arg-type]
+            return kernels.jpeg_progressive(
+                data,
+                self.tables,
+                self.blocks,
+                self.band,
+                self.limits,
+                self.interval,
+                masks,
+                state,
+                dc,
             )
         status, after = kernels.jpeg_scan(
-            data, self.tables, self.blocks, self.limits, self.interval, (*state[:6], *state[7:]), dc  # type: ignore[arg-type]
+            data,
+            self.tables,
+            self.blocks,
+            self.limits,
+            self.interval,
+            (*state[:6], *state[7:]),
+            dc,
         )
         return status, (*after[:6], 0, *after[6:])
 

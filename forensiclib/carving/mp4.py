@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
 from forensiclib.carving.mp4_join import rejoin
+from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource

@@ -66,9 +66,11 @@ class _Search:
             return self.by(movie[0], movie[1], None, media[0], end)
         for at, _ in everywhere(self.space, _MOVIE, REACH, self.budget):
             size = int.from_bytes(self.data.read_at(at - 4, 4), "big") if at >= 4 else 0
-            if size and at - 4 - end != self.head and (at - 4 - end - self.head) % self.block == 0:
-                if (pieces := self.by(at - 4, size, (end, at - 4), media[0], end + size)) is not None:
-                    return pieces
+            moved = at - 4 - end - self.head
+            if not size or not moved or moved % self.block:
+                continue
+            if (pieces := self.by(at - 4, size, (end, at - 4), media[0], end + size)) is not None:
+                return pieces
         return None
 
     def by(self, movie: int, size: int, behind: Anchor | None, start: int, end: int) -> list[tuple[int, int]] | None:
@@ -118,7 +120,7 @@ class _Search:
         back = range(shift - self.block, shift - min(GAP, samples[number][0] + shift) - 1, -self.block)
         for moved in (*((tail,) if tail is not None and tail != shift else ()), *tries, *back):
             if all(self.is_there(w, moved) for w in witnesses):
-                return moved
+                return int(moved)
         return None
 
     def settle(self, before: Anchor, after: Anchor, places: list[int]) -> int | None:

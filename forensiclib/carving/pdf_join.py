@@ -34,7 +34,8 @@ Named = tuple[int, bytes]
 
 def _table(raw: bytes) -> list[Named] | None:
     """(offset, the bytes that must be there) of every object of the classic table that ``raw`` begins with."""
-    at, out = 4, []
+    at = 4
+    out: list[Named] = []
     while True:
         while at < len(raw) and raw[at] in b" \r\n":
             at += 1

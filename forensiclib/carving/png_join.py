@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from forensiclib.carving._gaps import Space
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource
 
 __all__ = ["rejoin"]
 
@@ -144,9 +143,10 @@ class _Search:
         carry = self.space.stream(closed, start).read_at(low, end - start + before - low)
         for place in self._blocks(end):
             head = carry + self.space.data.read_at(place, 12 - len(carry))
-            if head[4:8] in KINDS and int.from_bytes(head[:4], "big") <= CHUNK and not self._taken(closed, start, end, place):
-                if (found := self.grow([*closed, (start, end - start)], place, low, rows)) is not None:
-                    return found
+            if head[4:8] not in KINDS or int.from_bytes(head[:4], "big") > CHUNK or self._taken(closed, start, end, place):
+                continue
+            if (found := self.grow([*closed, (start, end - start)], place, low, rows)) is not None:
+                return found
         return None
 
     def _blocks(self, end: int) -> Iterator[int]:
@@ -162,9 +162,10 @@ class _Search:
         registers = self._forward(body, at, before, start, first, size)
         for gap in self._shifted(start + at + 12 + size - before, first, size):
             end = self._meeting(registers, first, start + at + 8 + size - before, gap)
-            if end is not None and not self._taken(closed, start, end, end + gap):
-                if (found := self.grow([*closed, (start, end - start)], end + gap, at, rows)) is not None:
-                    return found
+            if end is None or self._taken(closed, start, end, end + gap):
+                continue
+            if (found := self.grow([*closed, (start, end - start)], end + gap, at, rows)) is not None:
+                return found
         if body[:4] == b"IDAT":
             return self._decoded(closed, start, before, at, size, rows)
         return None
@@ -234,7 +235,7 @@ class _Search:
                 break
             edge, edge_at = edge + step, edge_at + step
         ends = [s for s in reversed(states) if s[0] > start and s[0] % block == 0]
-        good = []
+        good: list[tuple[int, int]] = []
         for end, known in ends:
             for place in self.space.after(end + block, NEAR if len(good) < CHOICES else 0):
                 if self._taken(closed, start, end, place):

@@ -151,9 +151,14 @@ class _Search:
 def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     """The archive at the head, in pieces. Raises LimitExceeded."""
     search = _Search(fragments, budget)
-    if not search.data.read_at(search.head, 4) == b"PK\3\4":
+    if search.data.read_at(search.head, 4) != b"PK\x03\x04":
         return None
     for at, raw in everywhere(search.space, _ENDS, REACH, budget):
         if len(raw) >= END.size and (pieces := search.by(at, raw)) is not None and len(pieces) > 1:
-            return Find(sum(n for _, n in pieces), 1.0, "members at the offsets of the central directory, CRCs good over each gap", pieces=tuple(pieces))
+            return Find(
+                sum(n for _, n in pieces),
+                1.0,
+                "members at the offsets of the central directory, CRCs good over each gap",
+                pieces=tuple(pieces),
+            )
     return None

@@ -9,6 +9,7 @@ fragments with fill between). Deterministic: the same arguments give the same im
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def _cut(size: int, count: int, block: int, rng: random.Random) -> list[tuple[in
     blocks = -(-size // block)
     cuts = sorted(rng.sample(range(1, blocks), min(count - 1, blocks - 1))) if blocks > 1 else []
     edges = [0, *(c * block for c in cuts), size]
-    return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a, b - a) for a, b in itertools.pairwise(edges)]
 
 
 def compose(originals: Mapping[str, bytes], layout: str, *, fill: str = "random", seed: int = 1, block: int = SECTOR) -> Composed:
@@ -93,13 +94,13 @@ def compose(originals: Mapping[str, bytes], layout: str, *, fill: str = "random"
     else:
         count = {"contiguous": 1, "fragments": 2, "reordered": 2, "missing": 3}.get(layout, 0)
         for name in names:
-            parts = _cut(len(originals[name]), count or rng.randint(3, 5), block, rng)
+            pieces = _cut(len(originals[name]), count or rng.randint(3, 5), block, rng)
             if layout == "reordered":
-                parts.reverse()
-            if layout == "missing" and len(parts) > 1:
-                del parts[rng.randrange(1, len(parts))]
+                pieces.reverse()
+            if layout == "missing" and len(pieces) > 1:
+                del pieces[rng.randrange(1, len(pieces))]
                 lost.add(name)
-            for part in parts:
+            for part in pieces:
                 put(name, *part)
                 gap()
     gap()

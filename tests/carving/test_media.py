@@ -63,7 +63,11 @@ def test_a_video_in_fragments_does_not_hide_what_lies_between() -> None:
         cut = len(video) // 2 // 4096 * 4096
         finds = carved(video[:cut] + inner + bytes(-len(inner) % 4096) + video[cut:])
         assert (cut, len(inner)) in [(f.offset, f.length) for f in finds if f.find.complete], name
-        assert all(f.find.pieces == ((0, cut), (cut + -(-len(inner) // 4096) * 4096, len(video) - cut)) for f in finds if f.offset == 0 and f.find.complete), name
+        assert all(
+            f.find.pieces == ((0, cut), (cut + -(-len(inner) // 4096) * 4096, len(video) - cut))
+            for f in finds
+            if f.offset == 0 and f.find.complete
+        ), name
 
 
 @pytest.mark.parametrize("name", ["ntfs", "vfat", "exfat", "ext4"])

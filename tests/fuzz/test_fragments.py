@@ -90,7 +90,7 @@ def test_damaged_scattered_files(name: str) -> None:
             find = None
         if find is not None:
             assert find.length == sum(n for _, n in find.pieces) and 0 < find.confidence <= 1 and find.reason
-            assert all(n > 0 and 0 <= at and at + n <= len(data) for at, n in find.pieces)
+            assert all(n > 0 and at >= 0 and at + n <= len(data) for at, n in find.pieces)
         assert time.monotonic() - once < 20
         count += 1
     assert count
