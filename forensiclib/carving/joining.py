@@ -31,7 +31,7 @@ BEHIND, AHEAD = 16 << 20, 1 << 30
 """Free space before and after a beginning in which its pieces are looked for."""
 EXTENTS = 1 << 16
 """Free ranges among which they are."""
-TRIES, LEAST, ALL = 96 << 20, 8 << 20, 16 << 30
+TRIES, LEAST, ALL = 384 << 20, 8 << 20, 16 << 30
 """Bytes read for one beginning, at most; at least; and for all of one search together."""
 
 Range = tuple[int, int]

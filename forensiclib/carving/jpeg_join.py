@@ -24,11 +24,11 @@ SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
-TRIAL, DEEP, LONG, UNITS = 8, 256, 1 << 16, 8192
+TRIAL, DEEP, LONG, UNITS = 8, 512, 1 << 17, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
-AGREES = 0.3
+AGREES = 0.25
 """What a unit of the right piece says for it on average; at most it says 1."""
 USUAL = 2000
 """Units by which the picture's own steps are known."""
@@ -259,7 +259,7 @@ def _fill(data: bytes, first: int, used: int, block: int) -> int:
 
 def _level(offs: list[float]) -> float:
     """How far units are off in this part of this picture."""
-    return max(3.0, 1.2 * fmean(offs)) if offs else 10.0
+    return max(1.2, 1.2 * fmean(offs)) if offs else 10.0
 
 
 class _Search:
@@ -385,7 +385,7 @@ class _Search:
                 spoken = self._trial(mark, carry, block, level, LONG)
                 if spoken is not None and spoken > 0:
                     good.append((-spoken, place, block))
-        return sorted(good)[:4]
+        return sorted(good, key=lambda g: (g[0], -g[1], g[2]))[:4]
 
     def _trial(self, mark: _Mark, carry: bytes, block: int, level: float, size: int) -> float | None:
         """What speaks for going on with the block at ``block``, by the ``size`` bytes from there; None when it cannot be."""

@@ -289,6 +289,7 @@ CARVERS = (
         holds=True,
         refs=("ISO 32000-1:2008, 7.5 (file structure), 7.5.6 (incremental updates), Annex F (linearized PDF)",),
         gaps=(
+            "pieces are joined by the last cross-reference section; within encrypted or unfiltered objects their end is a guess",
             "an object of more than 32 MiB that does not state its length directly ends the walk",
             "offsets in the tables are not checked one by one; content between the two ends of a linearized document is not read",
             "bytes behind the end-of-line of the last end mark are left out",

@@ -68,6 +68,9 @@ CARVERS = (
         rejoin=rejoin,
         maximum=1 << 30,
         refs=("W3C PNG specification, third edition (2025), 5: datastream structure, 11.2: critical chunks",),
-        gaps=("the pixel data is checked by its CRCs, not decompressed",),
+        gaps=(
+            "the pixel data is checked by its CRCs, not decompressed",
+            "pieces of a chunk that has several gaps are looked for in the nearest 8 MiB of blocks that may be coded data",
+        ),
     ),
 )

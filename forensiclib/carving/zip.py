@@ -376,6 +376,7 @@ CARVERS = (
         maximum=64 << 30,
         refs=("PKWARE APPNOTE.TXT 6.3.10", "Android: APK Signature Scheme v2, APK Signing Block"),
         gaps=(
+            "pieces are joined by the central directory: one that is in pieces itself, or is ZIP64, joins nothing",
             "encrypted central directories and archives split over several files are reported as incomplete",
             "a stored or encrypted member that states its size only behind its data is followed for 1 GiB",
             "a gap between members (other than an APK signing block) ends the walk",

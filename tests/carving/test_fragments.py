@@ -96,7 +96,9 @@ def test_two_pieces_come_back_exactly(kind: str, layout: str, fill: str) -> None
     # pictures that one encoder made alike, and no checksum: a JPEG's piece may pass for another's
     assert len(found) - len(right) <= (1 if kind in ("jpg", "progressive") else 0), "something was made up"
     # nothing tells where a piece ends in a table that no checksum covers, or in a part of a picture that says nothing
-    assert len(right) == 4 if kind == "png" or layout in ("contiguous", "odd") else len(right) >= (2 if kind in ("jpg", "progressive") else 3)
+    assert (
+        len(right) == 4 if kind == "png" or layout in ("contiguous", "odd") else len(right) >= (2 if kind in ("jpg", "progressive") else 3)
+    )
 
 
 @pytest.mark.timeout(240)
