@@ -458,7 +458,7 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     if pieces is None or len(pieces) < 2:
         return None
     length = sum(n for _, n in pieces)
-    doubt = any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
+    doubt = len(pieces) > 2 or any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
     reason = "every unit decodes" + (
         ", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap"
     )

@@ -154,7 +154,7 @@ CARVERS = (
         maximum=1 << 40,
         refs=("ISO/IEC 14496-12:2022, 4.2: box structure, 8.7: sample tables", "QuickTime File Format (2001): movie atoms"),
         gaps=(
-            "pieces are joined by AVC and HEVC samples; within a sample their end is a guess; HEIF pictures and other codecs are not joined",
+            "pieces are joined by AVC and HEVC samples, their end within a sample is a guess; HEIF and other codecs are not joined",
             "media data whose movie header lies elsewhere (interrupted recordings) is reported incomplete, not rebuilt",
             "video samples are verified for AVC and HEVC; other codecs by the sample tables alone",
             "a box of a kind not listed at the top level ends the file",
