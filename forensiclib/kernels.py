@@ -75,6 +75,7 @@ try:
     from forensiclib._digests import tlsh_state as tlsh_state
     from forensiclib._digests import tlsh_update as tlsh_update
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
     from forensiclib._speedups import scan_columns as scan_columns
@@ -133,6 +134,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import tlsh_state as tlsh_state
     from forensiclib._digests_py import tlsh_update as tlsh_update
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups_py import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan
     from forensiclib._speedups_py import scan_columns as scan_columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
 from forensiclib.carving.engine import Carved, recognise
 from forensiclib.carving.engine import carve as carve_source
+from forensiclib.carving.joining import SECTOR
 from forensiclib.carving.unit import CERTAIN
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
@@ -145,9 +147,19 @@ def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen
     for hit, pieces in joined:
         yield _kept(volume, hit, pieces, source, budget, to, seen)
     known = [piece for _, pieces in joined for piece in pieces]
-    hits = carve_source(source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress)
+    hits = carve_source(
+        source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress, block=_block(zone)
+    )
     for hit in hits:
-        yield _kept(volume, hit, ((hit.offset, hit.length),), source, budget, to, seen)
+        yield _kept(volume, hit, hit.find.pieces or ((hit.offset, hit.length),), source, budget, to, seen)
+
+
+def _block(zone: Zone) -> int:
+    """Where pieces of files may begin: at multiples of this; blocks of the file system where all its free ranges do."""
+    block = zone.system.block_size if zone.system is not None else 0
+    for start, length in zone.ranges if block else ():
+        block = math.gcd(block, start, length)
+    return block if block > SECTOR and block % SECTOR == 0 else SECTOR
 
 
 Pieces = tuple[tuple[int, int], ...]

@@ -5,8 +5,8 @@ far as its carver says): in owned bytes nothing else is looked for, so thumbnail
 accepted container are not found again, and a doubtful find hides nothing. Of several carvers at one
 offset the complete one wins, then the more confident, then the longer.
 
-A file must lie in one run: ranges that touch are joined, a gap between ranges ends a file. So a
-file that is contiguous in unallocated space is found; fragments are not put together.
+First every file is taken that lies in one run: ranges that touch are joined, a gap between ranges ends a file. Then,
+for types whose carver can, the further pieces of files that broke off are looked for in what is left (joining.py).
 
 The result does not depend on the size of windows and units, nor on who runs the units: the only thing
 that one unit must know of those before it is how far their owned bytes reach, and a unit that was
@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 
+from forensiclib.carving.joining import SECTOR, joined
 from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, examine, later, measured
 from forensiclib.core.declare import Carver
 from forensiclib.core.errors import UsageError
@@ -91,6 +92,7 @@ def carve(
     ahead: int = 4,
     unit: int = UNIT,
     window: int = WINDOW,
+    block: int = SECTOR,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Carved]:
     """Files in ``source`` by structure, in ascending offset.
@@ -101,17 +103,20 @@ def carve(
     executor   runs the units, at most ``ahead`` of them at a time; None runs them here. A process
                pool needs a source that can be pickled.
     unit, window   bytes of one unit and of one read; the result does not depend on them
+    block      pieces of fragmented files begin at multiples of this many bytes of the source; 0: only files in one run
     progress   called with (bytes done, bytes in all) after every unit, on the caller's thread
 
     Damage goes to ``budget.report`` in order. Raises UsageError, Cancelled, LimitExceeded.
     """
-    if unit < 1 or window < 1 or ahead < 1:
-        raise UsageError(f"unit {unit}, window {window}, ahead {ahead}")
+    if unit < 1 or window < 1 or ahead < 1 or block < 0:
+        raise UsageError(f"unit {unit}, window {window}, ahead {ahead}, block {block}")
     budget = Budget(room="carving") if budget is None else budget
     pieces = runs(source.size, ranges, known)
     units = plan(source, carvers, pieces, budget, unit, window)
     total, done, covered = sum(high - low for low, high in pieces), 0, 0
     told: set[Finding] = set()
+    held: list[Carved] = []
+    heads: list[tuple[int, Carver]] = []
     for work, early in _submitted(units, executor, ahead, budget.cancelled):
         budget.check()
         if covered < work.stop:
@@ -123,10 +128,17 @@ def carve(
                     told.add(finding)
                     budget.report(finding)
             budget.item(len(outcome.finds))
-            yield from outcome.finds
+            if block:
+                heads += [(offset, work.carvers[number]) for offset, number in outcome.heads]
+            if heads:  # what is joined later may contain what comes now
+                held += outcome.finds
+            else:
+                yield from outcome.finds
         done += work.stop - work.start
         if progress is not None:
             progress(done, total)
+    if heads:
+        yield from joined(source, pieces, held, heads, block, executor, ahead, budget)
 
 
 def recognise(source: ByteSource, carvers: Sequence[Carver], budget: Budget) -> Carved | None:

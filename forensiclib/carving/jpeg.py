@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from dataclasses import dataclass, field
 
-from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, tables_from
+from forensiclib.carving.jpeg_join import rejoin
+from forensiclib.carving.jpeg_scan import Frame, end_of_scan, frame_of, scan_of, tables_from
+from forensiclib.carving.jpeg_segments import APP2, DHT, DQT, DRI, EOI, OTHER, RST, SOF, SOS, TEM, quantisers_from, sound
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -18,10 +21,6 @@ FILL = bytes(2048)
 """A run of zeros this long in a scan that is not decoded is the space behind a lost rest."""
 SLACK = 64
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
-_SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-_RST = range(0xD0, 0xD8)
-_SOI, _EOI, _SOS, _DQT, _DNL, _DRI, _DHT, _DAC, _APP2, _COM, _TEM = 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xC4, 0xCC, 0xE2, 0xFE, 0x01
-_OTHER = {_DQT, _DNL, _DRI, _DHT, _DAC, _COM, 0xDF, *range(0xE0, 0xF0)}
 
 
 @dataclass(slots=True)
@@ -36,36 +35,7 @@ class _Picture:
     interval: int = 0
     header: int = 0
     others: list[tuple[int, int]] = field(default_factory=list)
-
-
-def _sound(marker: int, body: bytes) -> bool:
-    """Whether a segment's content can be what its marker says."""
-    if marker in _SOF:
-        return (
-            len(body) >= 9
-            and body[0] in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
-            and body[3:5] != b"\0\0"
-            and 1 <= body[5] <= 4
-            and len(body) == 6 + 3 * body[5]
-            and all(0x11 <= s <= 0x44 and s & 15 for s in body[7::3])
-        )
-    if marker == _SOS:
-        return bool(body) and 1 <= body[0] <= 4 and len(body) == 4 + 2 * body[0]
-    if marker == _DHT:
-        at = 0
-        while at + 17 <= len(body):
-            if body[at] & 0xEC or sum(body[at + 1 : at + 17]) > 256:
-                return False
-            at += 17 + sum(body[at + 1 : at + 17])
-        return at == len(body) > 0
-    if marker == _DQT:
-        at = 0
-        while at < len(body):
-            if body[at] & 15 > 3 or body[at] >> 4 > 1:
-                return False
-            at += 65 + 64 * (body[at] >> 4)
-        return at == len(body) > 0
-    return len(body) == 2 if marker == _DRI else True
+    masks: dict[int, array[int]] = field(default_factory=dict)
 
 
 def _before_fill(data: ByteSource, at: int, end: int) -> int:
@@ -77,15 +47,6 @@ def _before_fill(data: ByteSource, at: int, end: int) -> int:
             return at + fill
         at += CHUNK
     return end
-
-
-def _quantisers(body: bytes, into: dict[int, int]) -> None:
-    """The DC step of every quantisation table in a sound DQT segment."""
-    at = 0
-    while at < len(body):
-        wide = body[at] >> 4
-        into[body[at] & 15] = int.from_bytes(body[at + 1 : at + 2 + wide], "big")
-        at += 65 + 64 * wide
 
 
 def _multi_picture(body: bytes, at: int) -> list[tuple[int, int]]:
@@ -121,7 +82,7 @@ def _entropy(data: ByteSource, at: int, picture: _Picture, budget: Budget) -> tu
             place, marker = match.start(), chunk[match.start() + 1]
             if 0 <= fill < place:
                 break
-            if marker not in _RST:
+            if marker not in RST:
                 return at + place, marker
             if not picture.interval or marker != 0xD0 + restart:
                 return at + place, 0
@@ -154,30 +115,30 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
         if marker == 0xFF:  # fill byte
             at += 1
             continue
-        if marker == _EOI:
+        if marker == EOI:
             return _whole(data, at + 2, picture, budget) if picture.scans else None
-        if marker == _TEM:
+        if marker == TEM:
             at += 2
             continue
         size = int.from_bytes(head[2:4], "big")
-        if size < 2 or len(head) < 4 or not (marker in _SOF or marker == _SOS or marker in _OTHER):
+        if size < 2 or len(head) < 4 or not (marker in SOF or marker == SOS or marker in OTHER):
             return _broken(at, picture, f"marker FF{marker:02X}")
-        needed = marker in _SOF or marker in (_SOS, _DHT, _DQT, _DRI) or (marker == _APP2 and not picture.others)
+        needed = marker in SOF or marker in (SOS, DHT, DQT, DRI) or (marker == APP2 and not picture.others)
         body = data.read_at(at + 4, size - 2) if needed else b""
-        if at + 2 + size > data.size or (needed and not _sound(marker, body)):
+        if at + 2 + size > data.size or (needed and not sound(marker, body)):
             return _broken(at, picture, f"segment FF{marker:02X} is damaged")
-        if marker in _SOF:
+        if marker in SOF:
             picture.frame = frame_of(marker, body)
-        elif marker == _DHT:
+        elif marker == DHT:
             tables_from(body, picture.tables)
-        elif marker == _DQT:
-            _quantisers(body, picture.quantisers)
-        elif marker == _DRI:
+        elif marker == DQT:
+            quantisers_from(body, picture.quantisers)
+        elif marker == DRI:
             picture.interval = int.from_bytes(body, "big")
-        elif marker == _APP2 and body[:4] == b"MPF\0":
+        elif marker == APP2 and body[:4] == b"MPF\0":
             picture.others = _multi_picture(body, at + 8)
         at += 2 + size
-        if marker == _SOS:
+        if marker == SOS:
             if not picture.frame:
                 return None
             picture.scans += 1
@@ -189,11 +150,14 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
 
 
 def _scan(data: ByteSource, at: int, body: bytes, picture: _Picture, budget: Budget) -> tuple[int, int]:
-    """As _entropy; decoded where the frame is sequential."""
+    """As _entropy; decoded where the frame is sequential or progressive."""
     assert picture.frame is not None
-    end = end_of_scan(data, at, body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, budget)
-    if end is None:
+    scan = scan_of(body, picture.frame, bytes(picture.tables), picture.quantisers, picture.interval, picture.masks, budget)
+    if scan is None:
         return _entropy(data, at, picture, budget)
+    end, masks = end_of_scan(data, at, scan, budget)
+    if masks:
+        picture.masks[scan.chosen[0]] = masks
     if end < 0:
         return _before_fill(data, at, -end), 0
     picture.decoded += 1
@@ -227,10 +191,13 @@ CARVERS = (
         mime="image/jpeg",
         signatures=(Signature(b"\xff\xd8\xff\xc0", mask=b"\xff\xff\xff\xc0"),),
         measure=measure,
+        rejoin=rejoin,
         maximum=512 << 20,
         refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
         gaps=(
-            "progressive, lossless and arithmetic scans are walked by their markers, not decoded",
+            "pieces are joined by how the picture goes on, which is no checksum: like pictures of one encoder may pass for each other",
+            "of pictures in three and more pieces many are not put together; a piece that ends inside metadata is a guess",
+            "lossless, hierarchical and arithmetic scans are walked by their markers, not decoded",
             "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from forensiclib.carving.mp4_join import rejoin
 from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
 from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
@@ -171,9 +172,12 @@ CARVERS = (
             Signature(b"\0\0\0\x08wide\0\0\0\0mdat", mask=b"\xff" * 8 + b"\0\0\0\0\xff\xff\xff\xff"),
         ),
         measure=measure,
+        rejoin=rejoin,
+        holds=True,
         maximum=1 << 40,
         refs=("ISO/IEC 14496-12:2022, 4.2: box structure, 8.7: sample tables", "QuickTime File Format (2001): movie atoms"),
         gaps=(
+            "pieces are joined by AVC and HEVC samples, their end within a sample is a guess; HEIF and other codecs are not joined",
             "media data whose movie header lies elsewhere (interrupted recordings) is reported incomplete, not rebuilt",
             "video samples are verified for AVC and HEVC; other codecs by the sample tables alone",
             "a box of a kind not listed at the top level ends the file",

@@ -12,7 +12,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.isobmff import BOX, FULL_COUNT, LARGE, STSC, STSZ
 
-__all__ = ["Track", "first_bad_sample", "tracks"]
+__all__ = ["Track", "first_bad_sample", "sound", "tracks"]
 
 CHECKED = 20_000
 """Samples verified at most in one file, spread evenly."""
@@ -132,7 +132,7 @@ def tracks(movie: ByteSource, budget: Budget) -> list[Track]:
     return out
 
 
-def _sound(data: ByteSource, at: int, size: int, prefix: int) -> bool:
+def sound(data: ByteSource, at: int, size: int, prefix: int) -> bool:
     """Whether NAL units fill a sample exactly."""
     place, end = at, at + size
     while place < end:
@@ -157,7 +157,7 @@ def first_bad_sample(data: ByteSource, listed: list[Track], budget: Budget) -> t
             budget.item()
             if number % step == 0 and size:
                 checked += 1
-                if not _sound(data, at, size, track.prefix):
+                if not sound(data, at, size, track.prefix):
                     if bad is None or at < bad:
                         bad, sure = at, good
                     break

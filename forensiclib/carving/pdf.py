@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from forensiclib.carving._read import Window, find
+from forensiclib.carving.pdf_join import rejoin
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -284,8 +285,11 @@ CARVERS = (
         mime="application/pdf",
         signatures=(Signature(b"%PDF-"),),
         measure=_measure,
+        rejoin=rejoin,
+        holds=True,
         refs=("ISO 32000-1:2008, 7.5 (file structure), 7.5.6 (incremental updates), Annex F (linearized PDF)",),
         gaps=(
+            "pieces are joined by the last cross-reference section; within encrypted or unfiltered objects their end is a guess",
             "an object of more than 32 MiB that does not state its length directly ends the walk",
             "offsets in the tables are not checked one by one; content between the two ends of a linearized document is not read",
             "bytes behind the end-of-line of the last end mark are left out",

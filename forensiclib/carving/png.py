@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+from forensiclib.carving.png_join import rejoin
 from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -67,9 +68,13 @@ CARVERS = (
         mime="image/png",
         signatures=(Signature(MAGIC + b"\0\0\0\rIHDR"),),
         measure=measure,
+        rejoin=rejoin,
         maximum=1 << 30,
         refs=("W3C PNG specification, third edition (2025), 5: datastream structure, 11.2: critical chunks",),
-        gaps=("the pixel data is checked by its CRCs, not decompressed",),
         kinds=(_PNG, _APNG),
+        gaps=(
+            "the pixel data is checked by its CRCs, not decompressed",
+            "pieces of a chunk that has several gaps are looked for in the nearest 8 MiB of blocks that may be coded data",
+        ),
     ),
 )

@@ -15,10 +15,10 @@ from forensiclib.core.declare import Carver, Find
 from forensiclib.core.errors import EvidenceError, LimitExceeded
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget, Limits
-from forensiclib.core.source import ByteSource, fill_bad
+from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 from forensiclib.core.span import Span
 
-__all__ = ["Carved", "Outcome", "Signatures", "Unit", "examine", "later", "measured", "owned"]
+__all__ = ["Carved", "Outcome", "Signatures", "Unit", "certain", "examine", "later", "measured", "owned"]
 
 CERTAIN = 0.8
 """Confidence from which a complete find owns its bytes."""
@@ -29,11 +29,13 @@ SPARING = 256 << 10
 """Bytes that each further candidate of that carver may read in the unit: most real files are told by fewer."""
 HEAD = 1 << 16
 """Bytes in which every signature lies."""
+HEADS = 4096
+"""Beginnings without an end that one unit keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carved:
-    """A file found by its structure: ``length`` bytes from ``offset`` of the source carved."""
+    """A file found by its structure: ``length`` bytes from ``offset`` of the source carved, or its find's pieces."""
 
     offset: int
     length: int
@@ -52,7 +54,7 @@ class Carved:
 
     def open(self, source: ByteSource) -> ByteSource:
         """Its bytes, out of the source that was carved."""
-        return source.slice(self.offset, self.length)
+        return ExtentSource(source, self.find.pieces) if self.find.pieces else source.slice(self.offset, self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,13 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a unit gave. ``covered``: where the last owned bytes end (its start when there are none)."""
+    """What a unit gave. ``covered``: where the last owned bytes end (its start when there are none). ``heads``: (offset,
+    carver) of files that begin, break off, and may go on elsewhere."""
 
     finds: tuple[Carved, ...]
     findings: tuple[Finding, ...]
     covered: int
+    heads: tuple[tuple[int, int], ...] = ()
 
 
 def owned(carved: Carved) -> int:
@@ -105,7 +109,12 @@ def owned(carved: Carved) -> int:
     find = carved.find
     if find.owned is not None:
         return carved.offset + min(find.owned, carved.length)
-    return carved.end if find.complete and find.confidence >= CERTAIN else carved.offset
+    return carved.end if certain(carved) else carved.offset
+
+
+def certain(carved: Carved) -> bool:
+    """Whether it is whole beyond doubt."""
+    return carved.find.complete and carved.find.confidence >= CERTAIN
 
 
 def _rank(carved: Carved) -> tuple[bool, float, int]:
@@ -116,6 +125,7 @@ class _Examination:
     def __init__(self, unit: Unit, cancelled: Callable[[], bool] | None) -> None:
         self.unit, self.cancelled = unit, cancelled
         self.findings: list[Finding] = []
+        self.heads: list[tuple[int, int]] = []
         keep = self.findings.append  # not self: a cycle would hold the window until the collector comes
         self.source = fill_bad(unit.source, lambda error: keep(Finding.of(error, room="carving")))
         self.covered = unit.start
@@ -159,8 +169,10 @@ class _Examination:
             if start < self.covered:
                 continue
             found = [c for _, number in ready[first:i] if (c := self._measure(start, number))]
-            if found:
-                best = max(found, key=_rank)
+            best = max(found, key=_rank) if found else None
+            if best is None or not certain(best):
+                self.heads += [(start, number) for _, number in ready[first:i] if self.unit.carvers[number].rejoin is not None]
+            if best is not None:
                 self.covered = max(self.covered, owned(best))
                 yield best
 
@@ -198,6 +210,10 @@ class _Examination:
             carver, spans = self.unit.carvers[number], self.source.trace(first, 1)
             found = f"{count} from {first} to {last} lead further than the bytes that were left to read for them"
             yield Finding("LimitExceeded", "candidates not measured", found, "", carver.name, spans[0] if spans else None)
+        if len(self.heads) > HEADS:
+            first = self.heads[HEADS][0]
+            found = f"further pieces are not looked for of {len(self.heads) - HEADS} files from {first}"
+            yield Finding("LimitExceeded", "fragmented files", found, "", "carving", next(iter(self.source.trace(first, 1)), None))
 
 
 def _given_up(view: ByteSource, carver: Carver, error: LimitExceeded) -> Finding:
@@ -210,7 +226,7 @@ def examine(unit: Unit, cancelled: Callable[[], bool] | None = None) -> Outcome:
     findings, and so is a candidate whose measuring crossed a limit."""
     work = _Examination(unit, cancelled)
     finds = tuple(work.finds())
-    return Outcome(finds, (*work.findings, *work.spared()), work.covered)
+    return Outcome(finds, (*work.findings, *work.spared()), work.covered, tuple(work.heads[:HEADS]))
 
 
 def measured(unit: Unit, cancelled: Callable[[], bool] | None = None) -> tuple[Carved | None, tuple[Finding, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from forensiclib.carving._inflate import inflate
 from forensiclib.carving._read import Window, blocks, crc32
+from forensiclib.carving.zip_join import rejoin
 from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -398,9 +399,12 @@ CARVERS = (
         mime="application/zip",
         signatures=(Signature(b"PK\x03\x04"),),
         measure=_measure,
+        rejoin=rejoin,
+        holds=True,
         maximum=64 << 30,
         refs=("PKWARE APPNOTE.TXT 6.3.10", "Android: APK Signature Scheme v2, APK Signing Block"),
         gaps=(
+            "pieces are joined by the central directory: one that is in pieces itself, or is ZIP64, joins nothing",
             "encrypted central directories and archives split over several files are reported as incomplete",
             "a stored or encrypted member that states its size only behind its data is followed for 1 GiB",
             "a gap between members (other than an APK signing block) ends the walk",

@@ -13,8 +13,9 @@ from forensiclib.core.source import ByteSource
 
 __all__ = [
     "Binary", "Carver", "Checked", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType",
-    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Kind",
-    "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer", "VolumeSystem",
+    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "Integer", "Json",
+    "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer",
+    "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -264,6 +265,8 @@ class Find:
     owned       bytes from the start that are certainly this file's own, in which no other file is
                 looked for (thumbnails, members); None: all of a complete find with a confidence of
                 0.8 or more, nothing of any other
+    pieces      (offset, length) of each piece in order of the file, in the source that was searched; empty for a
+                file in one run
     """
 
     length: int
@@ -273,6 +276,17 @@ class Find:
     title: str = ""
     complete: bool = True
     owned: int | None = None
+    pieces: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """What is left for a file that begins at ``head`` and breaks off: free blocks of ``block`` bytes, one behind the
+    other. Pieces begin at multiples of ``block``; a read raises LimitExceeded when enough was tried."""
+
+    data: ByteSource
+    head: int
+    block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +306,9 @@ class Carver(Declaration):
                  None when it is not one. Reads little, proves progress.
     maximum      bytes; no real file of the type is longer
     kinds        the types that its finds can be; empty: the one of the declaration
+    rejoin(fragments, budget)   looks for the further pieces of a file that breaks off; a Find whose ``pieces`` lie in
+                 ``fragments.data``, or None. What it gives is measured again.
+    holds        files of other types lie in it as they are, so that its pieces may be other finds too
     """
 
     extension: str
@@ -300,6 +317,8 @@ class Carver(Declaration):
     measure: Callable[[ByteSource, Budget], Find | None]
     maximum: int = 4 << 30
     kinds: tuple[Kind, ...] = ()
+    rejoin: Callable[[Fragments, Budget], Find | None] | None = None
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
