@@ -291,6 +291,8 @@ class Fragments:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
+    """One file type of a carver whose content decides the type: what a Find of it says."""
+
     extension: str
     mime: str
     title: str
