@@ -237,6 +237,7 @@ def joined(
     space = _Space(pieces, block)
     sure = [space.cells(f.offset, owned(f)) for f in finds if certain(f)]
     starts = {offset: space.cells(offset, owned(f)) for f in finds if not certain(f) and (offset := f.offset) < owned(f)}
+    firm = _merged(sure)
     tries = max(LEAST, min(TRIES, ALL // max(1, len(heads))))
     mine: list[Range] = []
     hits: list[Carved] = []
@@ -260,6 +261,8 @@ def joined(
         for hit in sorted(found, key=lambda h: (-h.find.confidence, h.offset, h.carver.name)):
             cells = [space.cells(start, start + n) for start, n in hit.find.pieces]
             cells[0] = (max(cells[0][0], hit.offset), cells[0][1])
+            if hit.find.confidence < CERTAIN and _meet(firm, cells):
+                continue  # a guess never takes the place of what was verified
             if not _meet(mine, cells):
                 hits.append(hit)
                 mine = _merged([*mine, *cells])
