@@ -22,6 +22,7 @@ from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+from forensiclib.core.span import merge
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
 
@@ -46,7 +47,9 @@ class Zone:
 class CarvedFile:
     """One find, hashed, and written when a folder was given and nothing listed or carved before has its content.
 
-    start    byte offset in the image; runs   (start, length) image ranges of the content, in its order
+    start    byte offset in the image; runs   (start, length) image ranges of the content, in its order; of a volume that is
+             decrypted or put together those of the stored bytes behind it
+    pieces   (start, length) ranges of the volume, in order of the content
     written  below the folder, "" when not written
     same_as  path of the listed file with the same SHA-256, or "carved/" and the name of an earlier find
     """
@@ -60,6 +63,7 @@ class CarvedFile:
     runs: tuple[tuple[int, int], ...]
     written: str = ""
     same_as: str = ""
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @property
     def extension(self) -> str:
@@ -189,12 +193,20 @@ def _cut(pieces: Pieces, length: int) -> Pieces:
     return tuple(out)
 
 
+def _on_image(volume: OpenVolume, pieces: Pieces) -> Pieces:
+    if volume.start >= 0:
+        return tuple((volume.start + start, length) for start, length in pieces)
+    spans = merge(span for start, length in pieces for span in volume.trace(start, length) if span.root)
+    return tuple((span.start, span.length) for span in spans) or ((-1, 0),)
+
+
 def _kept(
     volume: OpenVolume, hit: Carved, pieces: Pieces, source: ByteSource, budget: Budget, to: Path | None, seen: dict[str, str]
 ) -> CarvedFile:
     content = fill_bad(ExtentSource(source, pieces), budget.report)
-    runs = tuple((volume.start + start, length) for start, length in pieces)
-    written = f"{hit.extension}/{runs[0][0]:012x}.{hit.extension}" if to is not None else ""
+    runs = _on_image(volume, pieces)
+    name = f"{runs[0][0]:012x}" if volume.start >= 0 else f"{volume.name}-{pieces[0][0]:012x}"
+    written = f"{hit.extension}/{name}.{hit.extension}" if to is not None else ""
     target = to / written if to is not None else None
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -205,4 +217,4 @@ def _kept(
         target.unlink()
         written = ""
     seen.setdefault(sha256, f"carved/{written}" if written else f"offset {runs[0][0]}")
-    return CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same)
+    return CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same, tuple(pieces))

@@ -13,6 +13,7 @@ from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span, merge
+from forensiclib.hashing.fuzzy import Ssdeep, Tlsh
 from forensiclib.hashing.partial import ALGORITHMS, Digests, Partial, checked
 from forensiclib.kernels import WHICH, sum_begin, sum_finish, sum_update
 
@@ -67,6 +68,25 @@ class _Hashlib:
         return {name: made.hexdigest() for name, made in self._sums.items()}
 
 
+_FUZZY: dict[str, Callable[[], Ssdeep | Tlsh]] = {"ssdeep": Ssdeep, "tlsh": Tlsh}
+
+
+class _Fuzzy:
+    """Similarity digests, each a pass of its own."""
+
+    __slots__ = ("_sums",)
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._sums = {n: _FUZZY[n]() for n in names}
+
+    def update(self, data: memoryview) -> None:
+        for made in self._sums.values():
+            made.update(data)
+
+    def values(self) -> dict[str, str]:
+        return {name: made.hexdigest() for name, made in self._sums.items()}
+
+
 class _Several:
     __slots__ = ("_parts",)
 
@@ -81,17 +101,26 @@ class _Several:
         return {name: value for part in self._parts for name, value in part.values().items()}
 
 
-def new_sums(algorithms: Sequence[str]) -> Sums:
-    """New sums of these algorithms: names in ALGORITHMS, or hashlib's of a fixed length. UsageError for another."""
+def _named(algorithms: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once; UsageError when there is none or one that is no algorithm."""
     others = {n for n in hashlib.algorithms_guaranteed if not n.startswith("shake")} - set(ALGORITHMS)
-    unknown = [name for name in algorithms if name not in ALGORITHMS and name not in others]
+    unknown = [name for name in algorithms if name not in ALGORITHMS and name not in _FUZZY and name not in others]
     if unknown or not algorithms:
-        there = ", ".join((*ALGORITHMS, *sorted(others)))
+        there = ", ".join((*ALGORITHMS, *_FUZZY, *sorted(others)))
         raise UsageError(f"no algorithm {', '.join(unknown) or 'given'}; there are {there}")
+    return tuple(dict.fromkeys(algorithms))
+
+
+def new_sums(algorithms: Sequence[str]) -> Sums:
+    """New sums of these algorithms: names in ALGORITHMS, ssdeep and tlsh, or hashlib's of a fixed length. UsageError for another."""
+    _named(algorithms)
     kernel = [n for n in algorithms if n in ALGORITHMS and (WHICH == "compiled" or n in ("blake3", "crc32"))]
-    rest = [n for n in algorithms if n not in kernel]
-    states = _States({name: sum_begin(name) for name in kernel})
-    return states if not rest else _Several((states, _Hashlib(rest))) if kernel else _Hashlib(rest)
+    fuzzy = [n for n in algorithms if n in _FUZZY]
+    rest = [n for n in algorithms if n not in kernel and n not in fuzzy]
+    parts: list[Sums] = [_States({name: sum_begin(name) for name in kernel})] if kernel else []
+    parts += [_Hashlib(rest)] if rest else []
+    parts += [_Fuzzy(fuzzy)] if fuzzy else []
+    return parts[0] if len(parts) == 1 else _Several(parts)
 
 
 _STITCHED = frozenset({"md5", "sha1", "sha256"})
@@ -310,7 +339,8 @@ def digest(
 ) -> Digests:
     """The digests of all of ``source``; the same for any number of threads.
 
-    algorithms  names in ALGORITHMS; MD5, SHA-1 and SHA-256 go in one pass
+    algorithms  names in ALGORITHMS (MD5, SHA-1 and SHA-256 go in one pass), ssdeep, tlsh, or hashlib's; with ``partial``
+                those in ALGORITHMS only
     threads     1 works on the caller's thread; more are taken from ``executor`` (threads, not
                 processes), or from a pool that lives for this call
     window      blocks of 1 MiB in memory at once
@@ -323,7 +353,7 @@ def digest(
     Raises UsageError for an unknown algorithm and for a partial of others or of another size, Cancelled
     and LimitExceeded from ``budget.check()``.
     """
-    names = checked(algorithms)
+    names = _named(algorithms) if partial is None else checked(algorithms)
     if threads < 1 or window < 1 or on_bad not in ("raise", "fill"):
         raise UsageError(f"threads={threads}, window={window}, on_bad={on_bad!r}")
     if partial is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import subprocess
 import threading
@@ -17,7 +18,7 @@ from forensiclib.core.errors import Cancelled, Corrupt, LimitExceeded, UsageErro
 from forensiclib.core.limits import Budget, Limits
 from forensiclib.core.source import ByteSource, FileSource, MemorySource, WritableBuffer, clip
 from forensiclib.core.span import Span
-from forensiclib.hashing.digest import ALGORITHMS, BLOCK, GRAIN, digest
+from forensiclib.hashing.digest import ALGORITHMS, BLOCK, GRAIN, Partial, digest
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range((5 * BLOCK + 12345) // 32 + 1))[: 5 * BLOCK + 12345]
 
@@ -195,3 +196,18 @@ def test_other_programs_agree(tmp_path: Path, threads: int) -> None:
         assert said.split()[0] == got[name]
     said = subprocess.run(["hashdeep", "-c", "md5,sha1,sha256", path], check=True, capture_output=True, text=True).stdout
     assert said.splitlines()[-1].split(",")[:4] == [str(len(CONTENT)), got["md5"], got["sha1"], got["sha256"]]
+
+
+@pytest.mark.drivers
+def test_similarity_digests_stand_beside_the_others(tmp_path):
+    if shutil.which("ssdeep") is None:
+        pytest.skip("ssdeep is not installed")
+    data = random.Random(5).randbytes(70_000) + b"the same words again and again " * 4000
+    (tmp_path / "f").write_bytes(data)
+    program = subprocess.run(["ssdeep", "-s", tmp_path / "f"], capture_output=True, text=True, check=True).stdout.splitlines()[1]
+    for threads in (1, 2):
+        made = digest(MemorySource(data), ("md5", "ssdeep", "tlsh"), budget=Budget(), threads=threads)
+        assert made["ssdeep"] == program.split(",")[0]
+        assert made["md5"] == hashlib.md5(data).hexdigest() and made["tlsh"].startswith("T1")
+    with pytest.raises(UsageError):
+        digest(MemorySource(data), ("ssdeep",), budget=Budget(), partial=Partial.begin(("ssdeep",)))
