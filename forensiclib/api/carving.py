@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +21,16 @@ from forensiclib.carving.unit import CERTAIN
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
+from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 from forensiclib.core.span import merge
+from forensiclib.hashing.digest import new_sums
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
+
+
+Pieces = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +99,28 @@ def zones(run: Run, image: OpenImage, everything: bool, engine: Engine = "native
     return out
 
 
-def _digests(source: ByteSource, to: Path | None) -> tuple[tuple[str, str], ...]:
-    hashes = {a: hashlib.new(a, usedforsecurity=False) for a in ("md5", "sha1", "sha256")}
-    out = to.open("wb") if to is not None else None
-    try:
-        for at in range(0, source.size, 1 << 20):
-            piece = source.read_at(at, 1 << 20)
-            for h in hashes.values():
-                h.update(piece)
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The content of a find: (start, length) pieces of a volume, and where to write it ("" is nowhere)."""
+
+    source: ByteSource
+    pieces: Pieces
+    target: str
+
+
+def _write(job: _Content) -> tuple[tuple[tuple[str, str], ...], tuple[Finding, ...]]:
+    """Hash a content, and write it; in any process. Unreadable grains read as zero and are findings."""
+    findings: list[Finding] = []
+    content = fill_bad(ExtentSource(job.source, job.pieces), lambda error: findings.append(Finding.of(error)))
+    sums = new_sums(("md5", "sha1", "sha256"))
+    buffer = memoryview(bytearray(min(content.size, 1 << 20)))
+    with open(job.target, "wb") if job.target else nullcontext() as out:
+        for at in range(0, content.size, 1 << 20):
+            piece = buffer[: content.read_into(at, buffer[: min(len(buffer), content.size - at)])]
+            sums.update(piece)
             if out is not None:
                 out.write(piece)
-    finally:
-        if out is not None:
-            out.close()
-    return tuple((a, h.hexdigest()) for a, h in hashes.items())
+    return tuple(sums.values().items()), tuple(findings)
 
 
 def carve(
@@ -147,15 +161,41 @@ def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen
     def progress(done: int, total: int) -> None:
         run.progress(f"carve volume {volume.name}", done, total)
 
+    asked: deque[tuple[Carved, Pieces, str]] = deque()
+
+    def contents() -> Iterator[_Content]:
+        for hit, pieces in _hits(run, zone, carvers, source, budget, progress):
+            written = _named(volume, hit, pieces) if to is not None else ""
+            asked.append((hit, pieces, written))
+            if to is not None:
+                (to / written).parent.mkdir(parents=True, exist_ok=True)
+            yield _Content(source, pieces, os.fspath(to / written) if to is not None else "")
+
+    for digests, findings in run.map(_write, contents(), window=16):
+        hit, pieces, written = asked.popleft()
+        for finding in findings:
+            budget.report(finding)
+        runs, sha256 = _on_image(volume, pieces), dict(digests)["sha256"]
+        same = seen.get(sha256, "")
+        if same and to is not None:
+            (to / written).unlink()
+            written = ""
+        seen.setdefault(sha256, f"carved/{written}" if written else f"offset {runs[0][0]}")
+        yield CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same, pieces)
+
+
+def _hits(
+    run: Run, zone: Zone, carvers: Sequence[Carver], source: ByteSource, budget: Budget, progress: Callable[[int, int], None]
+) -> Iterator[tuple[Carved, Pieces]]:
+    """Finds and their pieces: first what the file system's lists join."""
     joined = list(_joined(zone, carvers, source, budget))
-    for hit, pieces in joined:
-        yield _kept(volume, hit, pieces, source, budget, to, seen)
+    yield from joined
     known = [piece for _, pieces in joined for piece in pieces]
     hits = carve_source(
         source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress, block=_block(zone)
     )
     for hit in hits:
-        yield _kept(volume, hit, hit.find.pieces or ((hit.offset, hit.length),), source, budget, to, seen)
+        yield hit, hit.find.pieces or ((hit.offset, hit.length),)
 
 
 def _block(zone: Zone) -> int:
@@ -164,9 +204,6 @@ def _block(zone: Zone) -> int:
     for start, length in zone.ranges if block else ():
         block = math.gcd(block, start, length)
     return block if block > SECTOR and block % SECTOR == 0 else SECTOR
-
-
-Pieces = tuple[tuple[int, int], ...]
 
 
 def _joined(zone: Zone, carvers: Sequence[Carver], source: ByteSource, budget: Budget) -> Iterator[tuple[Carved, Pieces]]:
@@ -200,21 +237,7 @@ def _on_image(volume: OpenVolume, pieces: Pieces) -> Pieces:
     return tuple((span.start, span.length) for span in spans) or ((-1, 0),)
 
 
-def _kept(
-    volume: OpenVolume, hit: Carved, pieces: Pieces, source: ByteSource, budget: Budget, to: Path | None, seen: dict[str, str]
-) -> CarvedFile:
-    content = fill_bad(ExtentSource(source, pieces), budget.report)
-    runs = _on_image(volume, pieces)
-    name = f"{runs[0][0]:012x}" if volume.start >= 0 else f"{volume.name}-{pieces[0][0]:012x}"
-    written = f"{hit.extension}/{name}.{hit.extension}" if to is not None else ""
-    target = to / written if to is not None else None
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    digests = _digests(content, target)
-    sha256 = dict(digests)["sha256"]
-    same = seen.get(sha256, "")
-    if same and target is not None:
-        target.unlink()
-        written = ""
-    seen.setdefault(sha256, f"carved/{written}" if written else f"offset {runs[0][0]}")
-    return CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same, tuple(pieces))
+def _named(volume: OpenVolume, hit: Carved, pieces: Pieces) -> str:
+    """Type and place: the image offset, or the volume and the offset in it where that is not one."""
+    place = f"{volume.start + pieces[0][0]:012x}" if volume.start >= 0 else f"{volume.name}-{pieces[0][0]:012x}"
+    return f"{hit.extension}/{place}.{hit.extension}"
