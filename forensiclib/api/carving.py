@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensiclib.api.case import new_folder
+from forensiclib.api.knownblocks import known_ranges
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
@@ -25,6 +26,7 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 from forensiclib.core.span import merge
+from forensiclib.hashing.blockset import BlockSet
 from forensiclib.hashing.digest import new_sums
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
@@ -131,6 +133,7 @@ def carve(
     everything: bool = False,
     types: Sequence[str] = (),
     known: dict[str, str] | None = None,
+    blocks: BlockSet | None = None,
     engine: Engine = "native",
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
@@ -139,6 +142,7 @@ def carve(
     to          folder to write them to, named after type and image offset
     everything  every byte offset, not only unallocated space
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
+    blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
     """
     image.run = run
     carvers = run.catalog.carvers
@@ -150,10 +154,12 @@ def carve(
     folder = None if to is None else new_folder(to)
     seen = dict(known or {})
     for zone in zones(run, image, everything, engine):
-        yield from _zone(run, zone, carvers, folder, seen)
+        yield from _zone(run, zone, carvers, folder, seen, blocks)
 
 
-def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str]) -> Iterator[CarvedFile]:
+def _zone(
+    run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str], blocks: BlockSet | None
+) -> Iterator[CarvedFile]:
     volume = zone.volume
     budget = run.budget("carve", f"volume {volume.name}")
     source = VolumeSource(Place.of(volume, "native"))
@@ -161,10 +167,13 @@ def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen
     def progress(done: int, total: int) -> None:
         run.progress(f"carve volume {volume.name}", done, total)
 
+    known = list(known_ranges(run, source, zone.ranges, blocks, budget)) if blocks is not None else []
+    if known:
+        run.ledger.skipped("carving", sum(n for _, n in known), "every block is in the set of known blocks", f"volume {volume.name}")
     asked: deque[tuple[Carved, Pieces, str]] = deque()
 
     def contents() -> Iterator[_Content]:
-        for hit, pieces in _hits(run, zone, carvers, source, budget, progress):
+        for hit, pieces in _hits(run, zone, carvers, source, known, budget, progress):
             written = _named(volume, hit, pieces) if to is not None else ""
             asked.append((hit, pieces, written))
             if to is not None:
@@ -185,12 +194,18 @@ def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen
 
 
 def _hits(
-    run: Run, zone: Zone, carvers: Sequence[Carver], source: ByteSource, budget: Budget, progress: Callable[[int, int], None]
+    run: Run,
+    zone: Zone,
+    carvers: Sequence[Carver],
+    source: ByteSource,
+    known: Sequence[tuple[int, int]],
+    budget: Budget,
+    progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Carved, Pieces]]:
-    """Finds and their pieces: first what the file system's lists join."""
+    """Finds and their pieces outside the ``known`` ranges: first what the file system's lists join."""
     joined = list(_joined(zone, carvers, source, budget))
     yield from joined
-    known = [piece for _, pieces in joined for piece in pieces]
+    known = [*known, *(piece for _, pieces in joined for piece in pieces)]
     hits = carve_source(
         source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress, block=_block(zone)
     )

@@ -10,6 +10,7 @@ from forensiclib.api import open_image
 from forensiclib.api.carving import carve
 from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
 from forensiclib.core.errors import UsageError
+from forensiclib.hashing.blockset import BlockSet
 
 NAME = "carve"
 
@@ -20,6 +21,7 @@ def command(
     everything: Annotated[bool, typer.Option("--all", help="Every byte of the image.")] = False,
     unallocated: Annotated[bool, typer.Option("--unallocated", help="Only free space and gaps (the default).")] = False,
     types: Annotated[list[str] | None, typer.Option("--type", metavar="NAME", help="A carver of the catalog; may be repeated.")] = None,
+    known: Annotated[str | None, typer.Option("--known-blocks", metavar="FILE", help="A saved BlockSet: leave out what it fills.")] = None,
     jobs: JobsOpt = 1,
     json: JsonOpt = False,
     strict: StrictOpt = False,
@@ -29,7 +31,8 @@ def command(
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
-        for hit in carve(run, image, to=to, everything=everything, types=types or ()):
+        blocks = BlockSet.load(known) if known else None
+        for hit in carve(run, image, to=to, everything=everything, types=types or (), blocks=blocks):
             find = hit.find
             count += bool(hit.written)
             row = {
