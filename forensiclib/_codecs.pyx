@@ -2,4 +2,6 @@
 """Compiled decompressors. One idea a file in _native/; the plain twins are in _plain/."""
 
 include "_native/lznt1.pxi"
+include "_native/runs.pxi"
 include "_native/xpress.pxi"
+include "_native/zlibscan.pxi"

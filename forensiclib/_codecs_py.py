@@ -1,5 +1,7 @@
 """Plain Python twins of _codecs: the same names, the specification of each."""
 
 from forensiclib._plain.lznt1 import lznt1 as lznt1
+from forensiclib._plain.runs import byte_runs as byte_runs
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman
+from forensiclib._plain.zlibscan import zlib_starts as zlib_starts
