@@ -18,6 +18,7 @@ from forensiclib.core.declare import (
     ImageFormat,
     StoreFormat,
     TextPattern,
+    Transform,
     VolumeSystem,
 )  # fmt: skip
 from forensiclib.core.errors import UsageError
@@ -69,6 +70,11 @@ class Catalog:
     def patterns(self) -> tuple[TextPattern, ...]:
         """Kinds of text."""
         return tuple(d for d in self.declarations if isinstance(d, TextPattern))
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """Ways to decode."""
+        return tuple(d for d in self.declarations if isinstance(d, Transform))
 
     def extractors(self, *patterns: str) -> tuple[Extractor, ...]:
         """Extractors whose name matches any of the patterns ("windows.*"); all without a pattern.

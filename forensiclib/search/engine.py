@@ -8,6 +8,8 @@ leftmost and not overlapping. So the hits do not depend on the size of the windo
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -31,11 +33,19 @@ _PAIR = frozenset(("utf-16-le", "utf-16-be"))
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A region that was decoded: ``source`` is what came out of the bytes at ``offset``, its ``trace`` leads back to the
-    image; ``via`` names what was undone ("gzip")."""
+    image; ``via`` names what was undone ("gzip").
+
+    end      offset behind the encoded bytes; 0 unknown
+    broken   why it is not whole, "" when it is
+    literal  (start, end) of ``source`` that stand in the encoded bytes as they are: hits in them were told before
+    """
 
     via: tuple[str, ...]
     offset: int
     source: ByteSource
+    end: int = 0
+    broken: str = ""
+    literal: tuple[tuple[int, int], ...] = ()
 
 
 Decoder = Callable[[ByteSource, int, int, Budget], Iterable[Decoded]]
@@ -70,8 +80,17 @@ def search(
     if decoder is not None and depth > 0:
         for region in decoder(source, start, stop, budget):
             via = (f"{'+'.join(region.via)}@{region.offset}",)
-            inner = search(region.source, query, budget=budget, decoder=decoder, depth=depth - 1)
-            yield from (replace(hit, via=(*via, *hit.via)) for hit in inner)
+            told = f"{via[0]}: {region.broken}" if region.broken else ""
+            for hit in search(region.source, query, budget=budget, decoder=decoder, depth=depth - 1):
+                if not (region.literal and not hit.via and _within(hit, region.literal)):
+                    detail = "; ".join(filter(None, (told, hit.detail)))
+                    yield replace(hit, via=(*via, *hit.via), detail=detail, reach=region.end)
+
+
+def _within(hit: Hit, ranges: tuple[tuple[int, int], ...]) -> bool:
+    """Whether one of the ascending ranges holds the whole of it."""
+    i = bisect_right(ranges, (hit.offset, sys.maxsize)) - 1
+    return i >= 0 and hit.offset + hit.length <= ranges[i][1]
 
 
 class _Search:
