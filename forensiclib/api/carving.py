@@ -14,12 +14,14 @@ from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
 from forensiclib.carving.engine import Carved, recognise
 from forensiclib.carving.engine import carve as carve_source
+from forensiclib.carving.engine import runs as joined_runs
 from forensiclib.carving.unit import CERTAIN
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+from forensiclib.search.engine import Decoder
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
 
@@ -47,6 +49,8 @@ class CarvedFile:
     start    byte offset in the image; runs   (start, length) image ranges of the content, in its order
     written  below the folder, "" when not written
     same_as  path of the listed file with the same SHA-256, or "carved/" and the name of an earlier find
+    via      decodings that it came out of, outermost first (("gzip@4096",)); ``runs`` are then the encoded bytes, and ``path`` is
+             where it is as bulk_extractor writes it (4096-GZIP-56)
     """
 
     volume: str
@@ -58,6 +62,8 @@ class CarvedFile:
     runs: tuple[tuple[int, int], ...]
     written: str = ""
     same_as: str = ""
+    via: tuple[str, ...] = ()
+    path: str = ""
 
     @property
     def extension(self) -> str:
@@ -110,13 +116,16 @@ def carve(
     types: Sequence[str] = (),
     known: dict[str, str] | None = None,
     engine: Engine = "native",
+    decode: Decoder | None = None,
+    depth: int = 4,
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
-    others in ascending offset.
+    others in ascending offset, then those in decoded regions.
 
     to          folder to write them to, named after type and image offset
     everything  every byte offset, not only unallocated space
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
+    decode      what is decoded and carved too (api.searching.decoding); depth   levels of it
     """
     image.run = run
     carvers = run.catalog.carvers
@@ -129,6 +138,8 @@ def carve(
     seen = dict(known or {})
     for zone in zones(run, image, everything, engine):
         yield from _zone(run, zone, carvers, folder, seen)
+        if decode is not None:
+            yield from _decoded(run, zone, carvers, folder, seen, decode, depth)
 
 
 def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str]) -> Iterator[CarvedFile]:
@@ -146,6 +157,31 @@ def _zone(run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen
     hits = carve_source(source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress)
     for hit in hits:
         yield _kept(volume, hit, ((hit.offset, hit.length),), source, budget, to, seen)
+
+
+def _decoded(
+    run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str], decode: Decoder, depth: int
+) -> Iterator[CarvedFile]:
+    """Files in what lies encoded in the zone."""
+    volume = zone.volume
+    budget = run.budget("carve", f"volume {volume.name}")
+    source = VolumeSource(Place.of(volume, "native"))
+
+    def inside(base: ByteSource, shift: int, via: tuple[str, ...], path: str) -> Iterator[CarvedFile]:
+        for region in decode(base, 0, base.size, budget):
+            budget.check()
+            name = "+".join(region.via)
+            runs = tuple((s.start, s.length) for s in region.source.trace(0, region.source.size) if s.root)
+            steps = (*via, f"{name}@{region.offset + shift}")
+            here = f"{path}{region.offset + shift + (0 if via else volume.start)}-{name.upper()}-"
+            for hit in carve_source(region.source, carvers, budget=budget):
+                where = _Origin(runs, steps, f"{here}{hit.offset}")
+                yield _written(volume, hit, hit.open(region.source), where, to, seen)
+            if len(steps) < depth:
+                yield from inside(region.source, 0, steps, here)
+
+    for low, high in joined_runs(source.size, zone.ranges):
+        yield from inside(source.slice(low, high - low), low, (), "")
 
 
 Pieces = tuple[tuple[int, int], ...]
@@ -175,12 +211,26 @@ def _cut(pieces: Pieces, length: int) -> Pieces:
     return tuple(out)
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Image ranges behind a find, what was decoded, and where it is."""
+
+    runs: Pieces
+    via: tuple[str, ...] = ()
+    path: str = ""
+
+
 def _kept(
     volume: OpenVolume, hit: Carved, pieces: Pieces, source: ByteSource, budget: Budget, to: Path | None, seen: dict[str, str]
 ) -> CarvedFile:
     content = fill_bad(ExtentSource(source, pieces), budget.report)
-    runs = tuple((volume.start + start, length) for start, length in pieces)
-    written = f"{hit.extension}/{runs[0][0]:012x}.{hit.extension}" if to is not None else ""
+    return _written(volume, hit, content, _Origin(tuple((volume.start + start, length) for start, length in pieces)), to, seen)
+
+
+def _written(volume: OpenVolume, hit: Carved, content: ByteSource, origin: _Origin, to: Path | None, seen: dict[str, str]) -> CarvedFile:
+    start = origin.runs[0][0] if origin.runs else 0
+    stem = origin.path or f"{start:012x}"
+    written = f"{hit.extension}/{stem}.{hit.extension}" if to is not None else ""
     target = to / written if to is not None else None
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -190,5 +240,5 @@ def _kept(
     if same and target is not None:
         target.unlink()
         written = ""
-    seen.setdefault(sha256, f"carved/{written}" if written else f"offset {runs[0][0]}")
-    return CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same)
+    seen.setdefault(sha256, f"carved/{written}" if written else f"offset {origin.path or start}")
+    return CarvedFile(volume.name, start, hit.length, hit.carver, hit.find, digests, origin.runs, written, same, origin.via, origin.path)

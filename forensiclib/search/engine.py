@@ -21,11 +21,13 @@ from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.search.encodings import following, joins, previous
 from forensiclib.search.query import Hit, Prepared, Query, prepared
 
-__all__ = ["BLOCK", "Decoded", "Decoder", "search", "settled"]
+__all__ = ["BLOCK", "CELL", "Decoded", "Decoder", "search", "settled"]
 
 BLOCK = 1 << 20
 """Bytes that expressions are matched in, and of which parts of a stream are multiples."""
 WINDOW = 4 << 20
+CELL = 64 << 20
+"""Bytes in which a decoder decides what is decoded; what began in one before is not known there."""
 _LITERAL = Checked("", 1.0)
 _PAIR = frozenset(("utf-16-le", "utf-16-be"))
 
@@ -173,10 +175,14 @@ def settled(hits: Iterable[Hit]) -> Iterator[Hit]:
 
     Of ASCII text in UTF-16 the bytes of one byte order hold the other one byte further: the one at an even offset stands.
     Overlapping hits of one expression or pattern in other encodings, or across the edge of a block: the first stands.
+    So does what a decoded region told that reaches into further cells, where a part of it may have been decoded alone.
     """
+    long: dict[tuple[int, int], set[tuple[int, str]]] = {}
     last: dict[tuple[int, tuple[str, ...]], Hit] = {}
     waiting: list[Hit] = []
     for hit in hits:
+        if hit.via and _known(hit, long):
+            continue
         while waiting and (waiting[0].offset + 1 < hit.offset or waiting[0].via != hit.via):
             yield waiting.pop(0)
         key = hit.term, hit.via
@@ -190,3 +196,13 @@ def settled(hits: Iterable[Hit]) -> Iterator[Hit]:
         last[key] = hit
         waiting.append(hit)
     yield from waiting
+
+
+def _known(hit: Hit, long: dict[tuple[int, int], set[tuple[int, str]]]) -> bool:
+    """Whether a region around that of the hit, from an earlier cell, said the same; notes the hits of regions that leave their cell."""
+    start, key = int(hit.via[0].rpartition("@")[2]), (hit.term, hit.value)
+    if any(low < start < high and start // CELL > low // CELL and key in keys for (low, high), keys in long.items()):
+        return True
+    if hit.reach > (start // CELL + 1) * CELL:
+        long.setdefault((start, hit.reach), set()).add(key)
+    return False

@@ -21,12 +21,10 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, MemorySource, WritableBuffer, clip, fill_bad
 from forensiclib.core.span import Span
-from forensiclib.search.engine import Decoded
+from forensiclib.search.engine import CELL, Decoded
 
-__all__ = ["CELL", "Decoding", "Region", "View", "chosen"]
+__all__ = ["Decoding", "Region", "View", "chosen"]
 
-CELL = 64 << 20
-"""Bytes in which regions are decided together."""
 REGION = 1 << 30
 """Bytes that one region may give; of a larger one the first are searched."""
 FREE, RATIO, TOTAL = 256 << 20, 100, 4 << 30
