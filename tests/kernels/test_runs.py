@@ -29,7 +29,11 @@ def test_runs_by_hand(module) -> None:
             module.byte_runs(data, *wrong)
 
 
-@given(st.lists(st.sampled_from([b"a", b"b", b"a\0", b"b\0a\0", b".", b"\0", b"aaaaaaaa"])).map(b"".join), st.integers(1, 9), st.integers(0, 20))
+@given(
+    st.lists(st.sampled_from([b"a", b"b", b"a\0", b"b\0a\0", b".", b"\0", b"aaaaaaaa"])).map(b"".join),
+    st.integers(1, 9),
+    st.integers(0, 20),
+)
 @settings(max_examples=500, deadline=None)
 def test_compiled_equals_plain_and_re(data: bytes, minimum: int, start: int) -> None:
     start = min(start, len(data))

@@ -28,6 +28,8 @@ _QUOTED = re.compile(rb"=(?:\r?\n|([0-9A-F]{2}))")
 _BINARY = re.compile(rb"[^\t\n\r -~]")
 _Scan = Callable[[memoryview, int, int, int], Iterator[int]]
 _NEAR, _AROUND = 256, 128
+_LINE = 16
+"""Bytes of text that must stand around quoted-printable: less is noise."""
 _LONGEST = 256 << 20
 
 
@@ -132,7 +134,7 @@ def _base64_wide(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
 
 
 def _url_safe(text: bytes) -> bool:
-    return (b"-" in text or b"_" in text) and _mixed(text) and b"--" not in text and b"__" not in text
+    return (b"-" in text or b"_" in text) and _mixed(text) and b"----" not in text and b"____" not in text
 
 
 def _base64_url(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
@@ -180,13 +182,13 @@ def _replaced(text: bytes, expression: re.Pattern[bytes], single: bytes) -> tupl
 
 
 def _percent_starts(data: memoryview, start: int, stop: int, base: int) -> Iterator[int]:
-    for low, high in kernels.byte_runs(data, _LINK, 8, start, stop):
+    for low, high in kernels.byte_runs(data, _LINK, 12, start, stop):
         if _ESCAPE.search(bytes(data[low:high])):
             yield low
 
 
 def _percent(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
-    text = _matched(view, re.compile(rb"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{8,}"))
+    text = _matched(view, re.compile(rb"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{12,}"))
     if not _ESCAPE.search(text):
         return Ended(0)
     fields = text.find(b"=")
@@ -215,6 +217,8 @@ def _quoted(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
     end = min(last + _AROUND, len(text))
     following = _QUOTED.search(text, last, end)
     end = following.start() if following else end
+    if len(before) + end < _LINE:
+        return Ended(0)
     out, literal = _replaced(before + text[:end], _QUOTED, b"")
     yield out
     return Ended(max(last, 1), literal=literal, back=len(before))
