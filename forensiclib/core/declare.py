@@ -294,7 +294,7 @@ class Ended:
     length    bytes of the stored form, from the candidate on; 0: the candidate is noise
     complete  False when it breaks off, or its checksum does not hold; ``reason`` says which
     literal   (start, end) of what came out that stands in the stored form as it is: not to be told twice
-    back      bytes before the candidate that were decoded too
+    back      bytes before the candidate that were decoded too; negative: bytes from it on that were not
     """
 
     length: int

@@ -18,12 +18,15 @@ __all__ = ["TRANSFORMS"]
 _B64 = b"A-Za-z0-9+/"
 _FIRST = re.compile(rb"[A-Za-z0-9+/]{32,}")
 _URL = re.compile(rb"[A-Za-z0-9_-]{32,}={0,2}")
-_WORD = re.compile(rb"[a-z]")
+_OTHER = re.compile(rb"[_-]")
 _HEX = re.compile(rb"[0-9A-Fa-f]{66,}")
 _PAIRS = re.compile(rb"(?:[0-9A-Fa-f]{2}[ ,:]){31,}[0-9A-Fa-f]{2}")
 _BACKSLASH = re.compile(rb"(?:\\x[0-9A-Fa-f]{2}){8,}")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})|\+")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|=\w+\+\w")
+_ESCAPED_BYTE, _SPACES = re.compile(rb"%[0-9A-Fa-f]{2}"), re.compile(rb"=\w{1,64}\+\w")
+_REACH = 2048
+"""Bytes of a URL before its first escape."""
 _QUOTED = re.compile(rb"=(?:\r?\n|([0-9A-F]{2}))")
 _BINARY = re.compile(rb"[^\t\n\r -~]")
 _Scan = Callable[[memoryview, int, int, int], Iterator[int]]
@@ -40,7 +43,7 @@ def _class(members: str) -> bytes:
 
 _LINES, _URLS = _class(r"A-Za-z0-9+/\r\n"), _class(r"A-Za-z0-9_\-")
 _DIGITS, _PAIRED, _ESCAPED = _class("0-9A-Fa-f"), _class("0-9A-Fa-f ,:"), _class(r"0-9A-Fa-f\\x")
-_LINK = _class(r"A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-")
+_LINK = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:/?#[]@!$&'()*+,;=%-"
 
 
 def _matched(view: View, expression: re.Pattern[bytes]) -> bytes:
@@ -181,22 +184,40 @@ def _replaced(text: bytes, expression: re.Pattern[bytes], single: bytes) -> tupl
     return bytes(out + text[at:]), tuple(literal)
 
 
-def _percent_starts(data: memoryview, start: int, stop: int, base: int) -> Iterator[int]:
-    for low, high in kernels.byte_runs(data, _LINK, 12, start, stop):
-        if _ESCAPE.search(bytes(data[low:high])):
+def _url_starts(data: memoryview, start: int, stop: int, base: int) -> Iterator[int]:
+    """Runs with a character that plain base64 does not have."""
+    for low, high in kernels.byte_runs(data, _URLS, 32, start, stop):
+        if _OTHER.search(data, low, high):
             yield low
+
+
+def _percent_starts(data: memoryview, start: int, stop: int, base: int) -> Iterator[int]:
+    """Where the runs of URL characters begin that hold an escape."""
+    for escape in (_ESCAPED_BYTE, _SPACES):
+        for match in escape.finditer(data, max(0, start - _REACH)):
+            at = match.start()
+            if at >= stop + _REACH:
+                break
+            before = bytes(data[max(0, at - _REACH) : at])
+            low = at - (len(before) - len(before.rstrip(_LINK)))
+            if start <= low < stop and len(bytes(data[low : low + 12]).rstrip(_LINK)) == 0:
+                yield low
 
 
 def _percent(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
     text = _matched(view, re.compile(rb"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{12,}"))
-    if not _ESCAPE.search(text):
+    first = _ESCAPE.search(text)
+    if first is None:
         return Ended(0)
+    # From the field that needs it: a URL as a whole would be another one, and end at its first space.
+    start = max(text.rfind(c, 0, first.start() + (first[0][:1] == b"=")) for c in (b"=", b"&", b"?", b"/", b"#", b";")) + 1
     fields = text.find(b"=")
-    cut = fields if fields >= 0 else len(text)  # "+" is a space in the values of a form only
-    head, marks = _replaced(text[:cut], re.compile(rb"%([0-9A-Fa-f]{2})"), b"")
+    cut = max(start, fields if fields >= 0 else len(text))  # "+" is a space in the values of a form only
+    head, marks = _replaced(text[start:cut], re.compile(rb"%([0-9A-Fa-f]{2})"), b"")
     tail, more = _replaced(text[cut:], _PERCENT, b" ")
     yield head + tail
-    return Ended(len(text), literal=marks + tuple((low + len(head), high + len(head)) for low, high in more))
+    literal = marks + tuple((low + len(head), high + len(head)) for low, high in more)
+    return Ended(len(text), literal=literal, back=-start)
 
 
 def _quoted(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
@@ -204,8 +225,11 @@ def _quoted(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
     before = view.before(_AROUND)
     cut = max([before.rfind(b"\n") + 1, *(m.end() for m in _BINARY.finditer(before))])
     before = before[cut:]
-    text = view.read_at(0, 1 << 20)
+    text = view.read_at(0, 256)
     edge = _BINARY.search(text)
+    if edge is None:
+        text = view.read_at(0, 1 << 20)
+        edge = _BINARY.search(text)
     text = text[: edge.start()] if edge else text
     last = count = 0
     for match in _QUOTED.finditer(text):
@@ -241,7 +265,7 @@ TRANSFORMS = (
     ),
     Transform(
         name="base64_url", title="base64 with the URL-safe alphabet", refs=(f"{_RFC} 5",), decode=_base64_url,
-        scan=_runs(_URLS, 32, _URL), gaps=("runs without - or _ are taken for plain base64", "wrapped lines"),
+        scan=_url_starts, gaps=("runs without - or _ are taken for plain base64", "wrapped lines"),
     ),
     Transform(
         name="base64_wide", title="base64 in UTF-16", refs=(f"{_RFC} 4",), decode=_base64_wide,
