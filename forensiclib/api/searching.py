@@ -76,13 +76,15 @@ class Found:
         """HITS_SCHEMA."""
         hit, item = self.hit, self.item
         spans = [s for s in hit.spans if s.root]
+        before = spans[0].via if spans else ()
+        before = before[: len(before) - len(hit.via)]  # the spans say what was decoded too
         return {
             "hit": self.number, "volume": item.volume, "place": item.place, "path": item.path, "stream": item.stream,
             "state": item.state, "file_id": item.id, "kind": hit.kind, "term": hit.name, "encoding": hit.encoding,
             "offset": hit.offset, "length": hit.length, "value": hit.value, "normal": hit.normal, "group": hit.group,
             "confidence": hit.confidence, "valid": hit.valid, "before": hit.before, "after": hit.after,
             "root": spans[0].root if spans else None, "span_start": [s.start for s in spans],
-            "span_length": [s.length for s in spans], "via": "+".join((*hit.via, *(spans[0].via if spans else ()))),
+            "span_length": [s.length for s in spans], "via": "+".join((*before, *hit.via)),
             "detail": hit.detail, "forensic_path": self.forensic_path,
         }  # fmt: skip
 

@@ -174,10 +174,12 @@ class _Cell:
 
     def regions(self, start: int, stop: int) -> Iterator[Decoded]:
         source = fill_bad(self.source, lambda error: None)  # the search of the same bytes reports them
+        buffer = memoryview(bytearray(min(_LEAD + _WINDOW + _TAIL, self.source.size)))
         for at in range(start, stop, _WINDOW):
             self.budget.check()
             low, end = max(0, at - _LEAD), min(at + _WINDOW, stop)
-            window = memoryview(source.read_at(low, min(end + _TAIL, source.size) - low))
+            window = buffer[: min(end + _TAIL, source.size) - low]
+            window = window[: source.read_into(low, window)]
             for place, number in self.candidates(window, at - low, end - low, low):
                 if place < max(self.covered, self.own.get(number, 0)):
                     continue

@@ -18,6 +18,8 @@ __all__ = ["TRANSFORMS", "WORTH", "Stream", "inflated"]
 WORTH = 512
 """Bytes that must come out of a stream that breaks off: less is what noise gives."""
 STEP = 1 << 20
+_INPUT = 64
+"""Bytes that a stream without its end must have: long copies give much from few bytes of noise."""
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 _TEXT = 4096
 _IDAT = b"IDAT"
@@ -123,7 +125,7 @@ def _zlib(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
         return Ended(0)
     stored = not view.read_at(2, 1)[0] & 6
     stream = yield from inflated(view, 0, 15, budget)
-    if not stream.whole and (stored or stream.size < WORTH):
+    if not stream.whole and (stored or stream.size < WORTH or stream.end < _INPUT):
         return Ended(0)
     return Ended(stream.end, stream.whole, stream.why)
 

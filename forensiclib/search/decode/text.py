@@ -241,7 +241,7 @@ def _quoted(view: View, budget: Budget) -> Generator[bytes, None, Ended]:
     end = min(last + _AROUND, len(text))
     following = _QUOTED.search(text, last, end)
     end = following.start() if following else end
-    if len(before) + end < _LINE:
+    if len(before) + end < _LINE or (count < 3 and b"=\n" not in text[:end] and b"=\r\n" not in text[:end]):
         return Ended(0)
     out, literal = _replaced(before + text[:end], _QUOTED, b"")
     yield out
