@@ -6,5 +6,7 @@ from forensiclib._plain.lzo import lzo1x as lzo1x
 from forensiclib._plain.lzvn import lzvn as lzvn
 from forensiclib._plain.lzx import lzx as lzx
 from forensiclib._plain.rtime import rtime as rtime
+from forensiclib._plain.runs import byte_runs as byte_runs
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman
+from forensiclib._plain.zlibscan import zlib_starts as zlib_starts

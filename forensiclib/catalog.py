@@ -19,6 +19,7 @@ from forensiclib.core.declare import (
     ImageFormat,
     StoreFormat,
     TextPattern,
+    Transform,
     VolumeLayer,
     VolumeSystem,
 )  # fmt: skip
@@ -82,6 +83,11 @@ class Catalog:
     def patterns(self) -> tuple[TextPattern, ...]:
         """Kinds of text."""
         return tuple(d for d in self.declarations if isinstance(d, TextPattern))
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """Ways to decode."""
+        return tuple(d for d in self.declarations if isinstance(d, Transform))
 
     def extractors(self, *patterns: str) -> tuple[Extractor, ...]:
         """Extractors whose name matches any of the patterns ("windows.*"); all without a pattern.

@@ -25,6 +25,7 @@ try:
     if _PURE:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
     from forensiclib._codecs import adc as adc
+    from forensiclib._codecs import byte_runs as byte_runs
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
     from forensiclib._codecs import lzvn as lzvn
@@ -32,6 +33,7 @@ try:
     from forensiclib._codecs import lzxpress as lzxpress
     from forensiclib._codecs import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs import rtime as rtime
+    from forensiclib._codecs import zlib_starts as zlib_starts
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
@@ -84,6 +86,7 @@ try:
     WHICH = "compiled"
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
     from forensiclib._codecs_py import adc as adc
+    from forensiclib._codecs_py import byte_runs as byte_runs
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
     from forensiclib._codecs_py import lzvn as lzvn
@@ -91,6 +94,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._codecs_py import lzxpress as lzxpress
     from forensiclib._codecs_py import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs_py import rtime as rtime
+    from forensiclib._codecs_py import zlib_starts as zlib_starts
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names

@@ -17,6 +17,7 @@ from forensiclib.api.run import Run
 from forensiclib.api.units import Place, VolumeSource
 from forensiclib.carving.engine import Carved, recognise
 from forensiclib.carving.engine import carve as carve_source
+from forensiclib.carving.engine import runs as joined_runs
 from forensiclib.carving.joining import SECTOR
 from forensiclib.carving.unit import CERTAIN
 from forensiclib.core.declare import Carver, Find
@@ -28,6 +29,7 @@ from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 from forensiclib.core.span import merge
 from forensiclib.hashing.blockset import BlockSet
 from forensiclib.hashing.digest import new_sums
+from forensiclib.search.engine import Decoder
 
 __all__ = ["CarvedFile", "Zone", "carve", "zones"]
 
@@ -60,6 +62,8 @@ class CarvedFile:
     pieces   (start, length) ranges of the volume, in order of the content
     written  below the folder, "" when not written
     same_as  path of the listed file with the same SHA-256, or "carved/" and the name of an earlier find
+    via      decodings that it came out of, outermost first (("gzip@4096",)); ``runs`` are then the encoded bytes, and ``path`` is
+             where it is as bulk_extractor writes it (4096-GZIP-56)
     """
 
     volume: str
@@ -72,6 +76,8 @@ class CarvedFile:
     written: str = ""
     same_as: str = ""
     pieces: tuple[tuple[int, int], ...] = ()
+    via: tuple[str, ...] = ()
+    path: str = ""
 
     @property
     def extension(self) -> str:
@@ -135,14 +141,17 @@ def carve(
     known: dict[str, str] | None = None,
     blocks: BlockSet | None = None,
     engine: Engine = "native",
+    decode: Decoder | None = None,
+    depth: int = 4,
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
-    others in ascending offset.
+    others in ascending offset, then those in decoded regions.
 
     to          folder to write them to, named after type and image offset
     everything  every byte offset, not only unallocated space
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
+    decode      what is decoded and carved too (api.searching.decoding); depth   levels of it
     """
     image.run = run
     carvers = run.catalog.carvers
@@ -155,6 +164,8 @@ def carve(
     seen = dict(known or {})
     for zone in zones(run, image, everything, engine):
         yield from _zone(run, zone, carvers, folder, seen, blocks)
+        if decode is not None:
+            yield from _decoded(run, zone, carvers, folder, seen, decode, depth)
 
 
 def _zone(
@@ -184,13 +195,8 @@ def _zone(
         hit, pieces, written = asked.popleft()
         for finding in findings:
             budget.report(finding)
-        runs, sha256 = _on_image(volume, pieces), dict(digests)["sha256"]
-        same = seen.get(sha256, "")
-        if same and to is not None:
-            (to / written).unlink()
-            written = ""
-        seen.setdefault(sha256, f"carved/{written}" if written else f"offset {runs[0][0]}")
-        yield CarvedFile(volume.name, runs[0][0], hit.length, hit.carver, hit.find, digests, runs, written, same, pieces)
+        where = _Origin(_on_image(volume, pieces), pieces)
+        yield _finished(volume, hit, where, written, digests, to, seen)
 
 
 def _hits(
@@ -219,6 +225,37 @@ def _block(zone: Zone) -> int:
     for start, length in zone.ranges if block else ():
         block = math.gcd(block, start, length)
     return block if block > SECTOR and block % SECTOR == 0 else SECTOR
+
+
+def _decoded(
+    run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str], decode: Decoder, depth: int
+) -> Iterator[CarvedFile]:
+    """Files in what lies encoded in the zone."""
+    volume = zone.volume
+    budget = run.budget("carve", f"volume {volume.name}")
+    source = VolumeSource(Place.of(volume, "native"))
+
+    def inside(base: ByteSource, shift: int, via: tuple[str, ...], path: str) -> Iterator[CarvedFile]:
+        for region in decode(base, 0, base.size, budget):
+            budget.check()
+            name = "+".join(region.via)
+            runs = tuple((s.start, s.length) for s in region.source.trace(0, region.source.size) if s.root)
+            steps = (*via, f"{name}@{region.offset + shift}")
+            here = f"{path}{region.offset + shift + (0 if via else max(0, volume.start))}-{name.upper()}-"
+            for hit in carve_source(region.source, carvers, budget=budget):
+                where = _Origin(runs, (), steps, f"{here}{hit.offset}")
+                written = f"{hit.extension}/{where.path}.{hit.extension}" if to is not None else ""
+                if to is not None:
+                    (to / written).parent.mkdir(parents=True, exist_ok=True)
+                content = hit.open(region.source)
+                target = os.fspath(to / written) if to is not None else ""
+                digests, _ = _write(_Content(content, ((0, content.size),), target))
+                yield _finished(volume, hit, where, written, digests, to, seen)
+            if len(steps) < depth:
+                yield from inside(region.source, 0, steps, here)
+
+    for low, high in joined_runs(source.size, zone.ranges):
+        yield from inside(source.slice(low, high - low), low, (), "")
 
 
 def _joined(zone: Zone, carvers: Sequence[Carver], source: ByteSource, budget: Budget) -> Iterator[tuple[Carved, Pieces]]:
@@ -256,3 +293,34 @@ def _named(volume: OpenVolume, hit: Carved, pieces: Pieces) -> str:
     """Type and place: the image offset, or the volume and the offset in it where that is not one."""
     place = f"{volume.start + pieces[0][0]:012x}" if volume.start >= 0 else f"{volume.name}-{pieces[0][0]:012x}"
     return f"{hit.extension}/{place}.{hit.extension}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Image ranges behind a find, ranges of the volume, what was decoded, and where it is."""
+
+    runs: Pieces
+    pieces: Pieces = ()
+    via: tuple[str, ...] = ()
+    path: str = ""
+
+
+def _finished(
+    volume: OpenVolume,
+    hit: Carved,
+    origin: _Origin,
+    written: str,
+    digests: tuple[tuple[str, str], ...],
+    to: Path | None,
+    seen: dict[str, str],
+) -> CarvedFile:
+    """The find as told; what was written and is known already is taken away again."""
+    start, sha256 = origin.runs[0][0] if origin.runs else 0, dict(digests)["sha256"]
+    same = seen.get(sha256, "")
+    if same and to is not None:
+        (to / written).unlink()
+        written = ""
+    seen.setdefault(sha256, f"carved/{written}" if written else f"offset {origin.path or start}")
+    return CarvedFile(
+        volume.name, start, hit.length, hit.carver, hit.find, digests, origin.runs, written, same, origin.pieces, origin.via, origin.path
+    )  # fmt: skip

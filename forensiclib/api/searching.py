@@ -20,12 +20,14 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.declare import TextPattern
 from forensiclib.core.errors import EvidenceError, LimitExceeded, UsageError
 from forensiclib.core.finding import Finding
+from forensiclib.search.decode.keyed import xor
+from forensiclib.search.decode.regions import Decoding, chosen
 from forensiclib.search.engine import Decoder, settled
 from forensiclib.search.histogram import Histogram
 from forensiclib.search.logic import Condition
 from forensiclib.search.query import Hit, Query, prepared
 
-__all__ = ["DEFAULT", "HISTOGRAM_SCHEMA", "HITS_SCHEMA", "Found", "histogram", "patterns_named", "search"]
+__all__ = ["DEFAULT", "HISTOGRAM_SCHEMA", "HITS_SCHEMA", "Found", "decoding", "histogram", "patterns_named", "search"]
 
 DEFAULT = ("files", "slack", "unallocated", "metadata", "gaps", "names")
 HITS_SCHEMA: tuple[tuple[str, str], ...] = (
@@ -33,10 +35,11 @@ HITS_SCHEMA: tuple[tuple[str, str], ...] = (
     ("file_id", "int64"), ("kind", "utf8"), ("term", "utf8"), ("encoding", "utf8"), ("offset", "int64"), ("length", "int64"),
     ("value", "utf8"), ("normal", "utf8"), ("group", "utf8"), ("confidence", "float64"), ("valid", "bool"), ("before", "utf8"),
     ("after", "utf8"), ("root", "utf8"), ("span_start", "list_int64"), ("span_length", "list_int64"), ("via", "utf8"),
-    ("detail", "utf8"),
+    ("detail", "utf8"), ("forensic_path", "utf8"),
 )  # fmt: skip
 """A hit as a row. hit: its number, from 1. offset: in the stream, or in the name. span_start, span_length: the image bytes
-behind it, in order. via: what was undone between those bytes and the text ("lznt1", "gzip@4096")."""
+behind it, in order. via: what was undone between those bytes and the text ("lznt1", "gzip@4096"). forensic_path: as bulk_extractor counts,
+from the start of the image: 4096-GZIP-56 is offset 56 of what the gzip stream at 4096 holds; "" where no byte of the image is behind."""
 HISTOGRAM_SCHEMA: tuple[tuple[str, str], ...] = (
     ("term", "utf8"), ("level", "utf8"), ("value", "utf8"), ("count", "int64"), ("where", "utf8"), ("offset", "int64"),
 )  # fmt: skip
@@ -59,18 +62,30 @@ class Found:
         """For a person."""
         return self.item.where
 
+    @property
+    def forensic_path(self) -> str:
+        """See HITS_SCHEMA."""
+        spans = self.hit.spans
+        if not spans or not spans[0].root:
+            return ""
+        if not self.hit.via:
+            return str(spans[0].start)
+        return f"{spans[0].start}-{self.hit.path.partition('-')[2]}"
+
     def row(self) -> dict[str, Any]:
         """HITS_SCHEMA."""
         hit, item = self.hit, self.item
         spans = [s for s in hit.spans if s.root]
+        before = spans[0].via if spans else ()
+        before = before[: len(before) - len(hit.via)]  # the spans say what was decoded too
         return {
             "hit": self.number, "volume": item.volume, "place": item.place, "path": item.path, "stream": item.stream,
             "state": item.state, "file_id": item.id, "kind": hit.kind, "term": hit.name, "encoding": hit.encoding,
             "offset": hit.offset, "length": hit.length, "value": hit.value, "normal": hit.normal, "group": hit.group,
             "confidence": hit.confidence, "valid": hit.valid, "before": hit.before, "after": hit.after,
             "root": spans[0].root if spans else None, "span_start": [s.start for s in spans],
-            "span_length": [s.length for s in spans], "via": "+".join((*hit.via, *(spans[0].via if spans else ()))),
-            "detail": hit.detail,
+            "span_length": [s.length for s in spans], "via": "+".join((*before, *hit.via)),
+            "detail": hit.detail, "forensic_path": self.forensic_path,
         }  # fmt: skip
 
 
@@ -85,6 +100,13 @@ def patterns_named(run: Run, names: Sequence[str]) -> tuple[TextPattern, ...]:
     return tuple(known[n] for n in dict.fromkeys(names))
 
 
+def decoding(run: Run, names: Sequence[str], words: Sequence[str] = ()) -> Decoding:
+    """A decoder of the declared transforms of those names; "all" are those that do not cost much. ``words`` announce masked
+    bytes, when "xor" is among the names. UsageError for an unknown name."""
+    known = tuple(xor(w.encode() for w in words) if t.name == "xor" else t for t in run.catalog.transforms)
+    return Decoding(chosen(known, tuple(names)))
+
+
 @dataclass(slots=True)
 class _Keeper:
     """What was told already, and how much of each term."""
@@ -93,13 +115,14 @@ class _Keeper:
     maximum: int
     number: int = 0
     counts: dict[tuple[int, str], int] = field(default_factory=dict)
-    told: set[tuple[int, int, int]] = field(default_factory=set)
+    told: set[tuple[object, ...]] = field(default_factory=set)
 
     def again(self, item: Item, hit: Hit) -> bool:
         """Whether this is the free space or $MFT seen behind a file that told it."""
-        if hit.kind == "yara" or len(hit.spans) != 1 or not hit.spans[0].exact:
+        if hit.kind == "yara" or not hit.spans or not (hit.via or (len(hit.spans) == 1 and hit.spans[0].exact)):
             return False
-        key = hit.term, hit.spans[0].start, hit.length
+        inside = (hit.path.partition("-")[2],) if hit.via else ()
+        key = (hit.term, hit.spans[0].start, hit.length, *inside)
         if item.repeats:
             return key in self.told
         if item.hidden:
@@ -140,7 +163,7 @@ def search(
                and volumes without a readable file system), names (of files and streams, labels), raw (the whole media once more)
     condition  terms by number; hits come from files for which it holds alone. All streams of a file count together; a
                file's slack, a space and a name each count as a file of their own
-    decoder    see search.engine; depth   levels of decoding
+    decoder    what is decoded and searched too (``decoding``); depth   levels of it
     maximum    hits kept of each term; further ones are counted, and the count is a finding
 
     A file with several names is searched once, under the first. UsageError for what cannot be searched for; damage, and terms

@@ -30,6 +30,8 @@ _FILES = 500
 _BATCH = 32 << 20
 _AROUND = 8 << 20
 """Bytes of a space that a unit can see on both sides of its part."""
+_DECODED, _RANGES = 1 << 30, 100_000
+"""Bytes that it can see behind its part when it decodes, in at most that many ranges: there the stream ends for it."""
 _HITS = 200_000
 """Hits of one term that a unit brings home."""
 _SMALL = 4096
@@ -166,7 +168,11 @@ class SearchUnit:
                 at = [0, *accumulate(length for _, length in ranges or ())]
                 for start in range(0, item.size, UNIT):
                     stop = min(start + UNIT, item.size)
-                    part = _window(item, at, start, stop) if isinstance(item, _Space) and item.ranges is not None else item
+                    part = (
+                        _window(item, at, start, stop, decoder is not None)
+                        if isinstance(item, _Space) and item.ranges is not None
+                        else item
+                    )
                     yield cls(place, (part,), query, start, stop, decoder, depth)
                 continue
             batch.append(item)
@@ -178,14 +184,16 @@ class SearchUnit:
             yield cls(place, tuple(batch), query, decoder=decoder, depth=depth)
 
 
-def _window(item: _Space, at: Sequence[int], start: int, stop: int) -> _Space:
+def _window(item: _Space, at: Sequence[int], start: int, stop: int, decodes: bool = False) -> _Space:
     """The space with the ranges alone that a unit may look at, holes (start -1) before and behind them. ``at``: where each range
-    begins in the stream, and its end."""
+    begins in the stream, and its end. A unit that ``decodes`` must not take a hole for zeros: for it the stream ends before the hole."""
     assert item.ranges is not None
-    low, high = max(0, start - _AROUND), stop + _AROUND
+    low, high = max(0, start - _AROUND), stop + (_DECODED if decodes else _AROUND)
     first = max(0, bisect_right(at, low) - 1)
     last = min(bisect_right(at, high), len(item.ranges))
-    holes = (-1, at[first]), (-1, at[-1] - at[last])
+    if decodes:
+        last = min(last, bisect_right(at, stop + _AROUND) + _RANGES)
+    holes = (-1, at[first]), (-1, 0 if decodes else at[-1] - at[last])
     return replace(item, ranges=tuple(r for r in (holes[0], *item.ranges[first:last], holes[1]) if r[1]))
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from forensiclib.api.run import Run
-from forensiclib.api.searching import patterns_named
+from forensiclib.api.searching import decoding, patterns_named
 from forensiclib.core.errors import UsageError
+from forensiclib.search.decode.regions import Decoding
 from forensiclib.search.encodings import STANDARD, UNICODE
 from forensiclib.search.folding import Form
 from forensiclib.search.logic import Condition, parse
 from forensiclib.search.query import Query
 from forensiclib.search.yara import compile_rules
 
+DecodeOpt = Annotated[str, typer.Option("--decode", metavar="NAMES", help="Also inside of gzip, base64, PDF ...: names, or all.")]
+DepthOpt = Annotated[int, typer.Option("--depth", min=1, max=16, metavar="N", help="Levels of decoding.")]
 FORMS: dict[str, Form] = {"canonical": "canonical", "compatibility": "compatibility", "none": "none"}
 
 
@@ -46,3 +52,8 @@ def query_of(
     chosen = patterns_named(run, listed(*patterns)) if patterns else ()
     literal, expressions = ((), every) if regex else (every, ())
     return Query(words=literal, expressions=expressions, patterns=chosen, rules=rules, encodings=named, form=FORMS[form]), wanted
+
+
+def decoder_of(run: Run, names: str, words: Sequence[str] = ()) -> Decoding | None:
+    """What --decode names; None without it."""
+    return decoding(run, listed(names), words) if names else None

@@ -8,6 +8,7 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.carving import carve
+from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of
 from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
 from forensiclib.core.errors import UsageError
 from forensiclib.hashing.blockset import BlockSet
@@ -22,6 +23,8 @@ def command(
     unallocated: Annotated[bool, typer.Option("--unallocated", help="Only free space and gaps (the default).")] = False,
     types: Annotated[list[str] | None, typer.Option("--type", metavar="NAME", help="A carver of the catalog; may be repeated.")] = None,
     known: Annotated[str | None, typer.Option("--known-blocks", metavar="FILE", help="A saved BlockSet: leave out what it fills.")] = None,
+    decode: DecodeOpt = "",
+    depth: DepthOpt = 4,
     jobs: JobsOpt = 1,
     json: JsonOpt = False,
     strict: StrictOpt = False,
@@ -32,13 +35,14 @@ def command(
     count = 0
     with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
         blocks = BlockSet.load(known) if known else None
-        for hit in carve(run, image, to=to, everything=everything, types=types or (), blocks=blocks):
+        decoder = decoder_of(run, decode)
+        for hit in carve(run, image, to=to, everything=everything, types=types or (), blocks=blocks, decode=decoder, depth=depth):
             find = hit.find
             count += bool(hit.written)
             row = {
                 "volume": hit.volume, "start": hit.start, "length": hit.length, "type": hit.carver.name, "extension": hit.extension,
                 "confidence": find.confidence, "complete": find.complete, "reason": find.reason, "written": hit.written,
-                **dict(hit.digests),
+                "via": "+".join(hit.via), "forensic_path": hit.path, **dict(hit.digests),
             }  # fmt: skip
             emit(row, f"{hit.start:>16,} {hit.length:>14,} {find.confidence:.2f} {clean(hit.written)}  {clean(find.reason)}", json)
         if not json:

@@ -10,7 +10,7 @@ from forensiclib.api import open_image
 from forensiclib.api.hitfiles import HitFiles
 from forensiclib.api.searching import DEFAULT, search
 from forensiclib.cli._hits import show, summary
-from forensiclib.cli._query import listed, query_of
+from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of, listed, query_of
 from forensiclib.cli._shared import EngineOpt, JobsOpt, JsonOpt, OneEvidence, PasswordOpt, StrictOpt, engine_named, running
 
 NAME = "search"
@@ -33,6 +33,8 @@ def command(
     to: Annotated[str, typer.Option("--to", metavar="FILE|DIR", help="New .jsonl, .csv or .parquet file, or a folder.")] = "",
     histogram: Annotated[bool, typer.Option("--histogram", help="How often each value was found, instead of the hits.")] = False,
     maximum: Annotated[int, typer.Option("--maximum", min=1, metavar="N", help="Hits kept of each term.")] = 100_000,
+    decode: DecodeOpt = "",
+    depth: DepthOpt = 4,
     jobs: JobsOpt = 1,
     engine: EngineOpt = "native",
     password: PasswordOpt = None,
@@ -44,8 +46,12 @@ def command(
     with running(jobs, password, strict) as run:
         query, wanted = query_of(run, terms or [], words or [], condition, regex, patterns or [], yara or [], encodings, form)
         query = query.with_options(ignore_case=ignore_case, whole_word=whole_word)
+        decoder = decoder_of(run, decode, query.words)
+        places = listed(where)
         with open_image(evidence, run=run) as image, HitFiles(to, histogram) as out:
-            for found in search(run, image, query, where=listed(where), condition=wanted, engine=chosen, maximum=maximum):
+            for found in search(
+                run, image, query, where=places, condition=wanted, engine=chosen, decoder=decoder, depth=depth, maximum=maximum
+            ):
                 out.add(found)
                 if not (out.written or histogram):
                     show(found, json)

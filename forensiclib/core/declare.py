@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,10 +12,10 @@ from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
 
 __all__ = [
-    "Binary", "Carver", "Checked", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType",
+    "Binary", "Carver", "Checked", "Declaration", "Encryption", "Ended", "Events", "Extractor", "Field", "FieldType",
     "FileSystemFormat", "Files", "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "Integer", "Json",
-    "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer",
-    "VolumeSystem",
+    "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "Transform",
+    "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -353,3 +353,41 @@ class TextPattern(Declaration):
     expression: str
     check: Callable[[str], Checked | None]
     ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a transform came to its end.
+
+    length    bytes of the stored form, from the candidate on; 0: the candidate is noise
+    complete  False when it breaks off, or its checksum does not hold; ``reason`` says which
+    literal   (start, end) of what came out that stands in the stored form as it is: not to be told twice
+    back      bytes before the candidate that were decoded too; negative: bytes from it on that were not
+    """
+
+    length: int
+    complete: bool = True
+    reason: str = ""
+    literal: tuple[tuple[int, int], ...] = ()
+    back: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transform(Declaration):
+    """A way in which content is written so that a search of its bytes does not see it: compressed, encoded, masked.
+
+    signatures  any of them announces a candidate; or else
+    scan(data, start, stop, base)   the candidates in [start, stop) of ``data``, whose first byte is byte ``base`` of the stream
+    decode(view, budget)   ``view`` starts at the candidate (see search.decode.regions.View); yields what comes out in pieces of
+                 bounded size and returns how it ended. Bytes that are not the form end with length 0 or an EvidenceError.
+    owns         in the bytes that it decoded nothing else is looked for; False: not it alone
+    optional     used when it is asked for by name, not with "all": it costs too much, or says too much
+    once         not applied to what it gave itself
+    """
+
+    signatures: tuple[Signature, ...] = ()
+    scan: Callable[[memoryview, int, int, int], Iterable[int]] | None = None
+    decode: Callable[[Any, Budget], Generator[bytes, None, Ended]]
+    owns: bool = True
+    optional: bool = False
+    once: bool = False

@@ -8,6 +8,8 @@ leftmost and not overlapping. So the hits do not depend on the size of the windo
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -19,11 +21,13 @@ from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.search.encodings import following, joins, previous
 from forensiclib.search.query import Hit, Prepared, Query, prepared
 
-__all__ = ["BLOCK", "Decoded", "Decoder", "search", "settled"]
+__all__ = ["BLOCK", "CELL", "Decoded", "Decoder", "search", "settled"]
 
 BLOCK = 1 << 20
 """Bytes that expressions are matched in, and of which parts of a stream are multiples."""
 WINDOW = 4 << 20
+CELL = 64 << 20
+"""Bytes in which a decoder decides what is decoded; what began in one before is not known there."""
 _LITERAL = Checked("", 1.0)
 _PAIR = frozenset(("utf-16-le", "utf-16-be"))
 
@@ -31,11 +35,19 @@ _PAIR = frozenset(("utf-16-le", "utf-16-be"))
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A region that was decoded: ``source`` is what came out of the bytes at ``offset``, its ``trace`` leads back to the
-    image; ``via`` names what was undone ("gzip")."""
+    image; ``via`` names what was undone ("gzip").
+
+    end      offset behind the encoded bytes; 0 unknown
+    broken   why it is not whole, "" when it is
+    literal  (start, end) of ``source`` that stand in the encoded bytes as they are: hits in them were told before
+    """
 
     via: tuple[str, ...]
     offset: int
     source: ByteSource
+    end: int = 0
+    broken: str = ""
+    literal: tuple[tuple[int, int], ...] = ()
 
 
 Decoder = Callable[[ByteSource, int, int, Budget], Iterable[Decoded]]
@@ -70,8 +82,17 @@ def search(
     if decoder is not None and depth > 0:
         for region in decoder(source, start, stop, budget):
             via = (f"{'+'.join(region.via)}@{region.offset}",)
-            inner = search(region.source, query, budget=budget, decoder=decoder, depth=depth - 1)
-            yield from (replace(hit, via=(*via, *hit.via)) for hit in inner)
+            told = f"{via[0]}: {region.broken}" if region.broken else ""
+            for hit in search(region.source, query, budget=budget, decoder=decoder, depth=depth - 1):
+                if not (region.literal and not hit.via and _within(hit, region.literal)):
+                    detail = "; ".join(filter(None, (told, hit.detail)))
+                    yield replace(hit, via=(*via, *hit.via), detail=detail, reach=region.end)
+
+
+def _within(hit: Hit, ranges: tuple[tuple[int, int], ...]) -> bool:
+    """Whether one of the ascending ranges holds the whole of it."""
+    i = bisect_right(ranges, (hit.offset, sys.maxsize)) - 1
+    return i >= 0 and hit.offset + hit.length <= ranges[i][1]
 
 
 class _Search:
@@ -154,10 +175,14 @@ def settled(hits: Iterable[Hit]) -> Iterator[Hit]:
 
     Of ASCII text in UTF-16 the bytes of one byte order hold the other one byte further: the one at an even offset stands.
     Overlapping hits of one expression or pattern in other encodings, or across the edge of a block: the first stands.
+    So does what a decoded region told that reaches into further cells, where a part of it may have been decoded alone.
     """
+    long: dict[tuple[int, int], set[tuple[int, str]]] = {}
     last: dict[tuple[int, tuple[str, ...]], Hit] = {}
     waiting: list[Hit] = []
     for hit in hits:
+        if hit.via and _known(hit, long):
+            continue
         while waiting and (waiting[0].offset + 1 < hit.offset or waiting[0].via != hit.via):
             yield waiting.pop(0)
         key = hit.term, hit.via
@@ -171,3 +196,13 @@ def settled(hits: Iterable[Hit]) -> Iterator[Hit]:
         last[key] = hit
         waiting.append(hit)
     yield from waiting
+
+
+def _known(hit: Hit, long: dict[tuple[int, int], set[tuple[int, str]]]) -> bool:
+    """Whether a region around that of the hit, from an earlier cell, said the same; notes the hits of regions that leave their cell."""
+    start, key = int(hit.via[0].rpartition("@")[2]), (hit.term, hit.value)
+    if any(low < start < high and start // CELL > low // CELL and key in keys for (low, high), keys in long.items()):
+        return True
+    if hit.reach > (start // CELL + 1) * CELL:
+        long.setdefault((start, hit.reach), set()).add(key)
+    return False

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Count", "Histogram"]
+__all__ = ["Count", "Histogram", "searched"]
 
 DISTINCT = 1_000_000
 """Values that are told apart; further ones are counted together."""
 
 
+_ASKED = ("q", "query", "p", "search_query", "text", "wd", "k", "keyword", "keywords", "search", "searchterm", "field-keywords", "_nkw")
+_ENGINE = re.compile(r"(?i)search|/results|google\.|bing\.|duckduckgo\.|yahoo\.|yandex\.|baidu\.|ecosia\.|startpage\.|qwant\.|ebay\.")
+
+
+def searched(url: str) -> str:
+    """What the URL of a search page was asked for, in one spelling; "" when it is none."""
+    try:
+        parts = urlsplit(url)
+        if not parts.query or not _ENGINE.search(parts.netloc + parts.path):
+            return ""
+        fields = parse_qs(parts.query, max_num_fields=200)
+    except ValueError:
+        return ""
+    return next((" ".join(fields[name][0].split()).lower() for name in _ASKED if name in fields), "")
+
+
 @dataclass(slots=True)
 class Count:
-    """One value of one term. level   "value", or "group" (the domain of an address, the issuer of a card); where, offset   the
+    """One value of one term. level   "value", "group" (the domain of an address, the issuer of a card) or
+    "search" (what a URL asked a search engine for); where, offset   the
     first place"""
 
     term: str
@@ -33,7 +52,7 @@ class Histogram:
 
     def add(self, term: str, value: str, group: str, where: str, offset: int) -> None:
         """Count a hit."""
-        for level, text in (("value", value), ("group", group)):
+        for level, text in (("value", value), ("group", group), ("search", searched(value) if term == "url" else "")):
             if not text:
                 continue
             known = self._counts.get((term, level, text))

@@ -37,7 +37,9 @@ class Hit:
     confidence, valid   as the pattern's check says; 1.0 and True for what was looked for literally
     before, after   text around it in the same encoding; what is no text there is "."
     via       decodings that the stream came out of, outermost first: ("gzip@4096",)
-    detail    of a YARA rule: its tags, meta and strings as JSON; group   the coarser value of a pattern
+    detail    of a YARA rule: its tags, meta and strings as JSON; of a hit in a region that is not whole, why
+    group     the coarser value of a pattern
+    reach     offset behind the encoded bytes of the outermost decoding; 0 without one
     """
 
     offset: int
@@ -56,6 +58,13 @@ class Hit:
     via: tuple[str, ...] = ()
     detail: str = ""
     group: str = ""
+    reach: int = 0
+
+    @property
+    def path(self) -> str:
+        """Where it is as bulk_extractor writes it: 4096-GZIP-56 is offset 56 of what the gzip stream at 4096 holds."""
+        parts = [(offset, name.upper()) for name, _, offset in (step.rpartition("@") for step in self.via)]
+        return "-".join([*(f"{offset}-{name}" for offset, name in parts), str(self.offset)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from forensiclib.core.declare import (
     Keys,
     StoreFormat,
     TextPattern,
+    Transform,
     VolumeSystem,
 )  # fmt: skip
 
@@ -29,6 +30,7 @@ SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (Extractor, "Artifacts", "What `extract` and `examine` turn into records; every record says its state and its bytes."),
     (Carver, "Carvers", "Files found by their own structure, without a file system."),
     (TextPattern, "Patterns", "Kinds of text that `search --patterns` finds by their form and judges by their own rules."),
+    (Transform, "Transforms", "What `search --decode` and `carve --decode` undo; `all` are those that do not say otherwise."),
 )
 
 
@@ -67,6 +69,8 @@ def _facts(d: Declaration) -> list[str]:
     if isinstance(d, Carver):
         kinds = [f"Kind: {_text(kind.title)}, extension {_code(kind.extension)}, type {_code(kind.mime)}" for kind in d.kinds]
         return [f"Extension {_code(d.extension)}, type {_code(d.mime)}, at most {d.maximum:,} bytes", *kinds]
+    if isinstance(d, Transform):
+        return ["Only when named"] if d.optional else []
     if isinstance(d, Extractor):
         return [f"Platform: {_text(d.platform)}", f"Source: {_source(d.source)}"]
     return []
