@@ -49,6 +49,8 @@ _SECTOR = 512
 _LOOKUPS = 10
 _ASK = ((0, 0, 0), (1, 1, 0), (3, 3, 0), (1, 2, 3), (0, 2, 5), (1, 3, 5), (2, 2, 0), (0, 1, 3), (2, 3, 3), (0, 3, 5))
 """What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in."""
+_FEW = (21, 22, 26, 27)
+"""With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked."""
 _USE_NIBBLES, _THREE_BYTES = 1, 2
 
 _LETTER = (21, 14, 18, 17, 24, 15, 14, 15, 21, 3, 10, 19, 16, 21, 21, 17, 4, 21, 21, 22, 17, 10, 11, 10, 13, 3)
@@ -230,12 +232,12 @@ def _lookups(anchors: list[_Anchor], values: Values) -> tuple[bytes, int, int]:
         for j, accepted in enumerate(bucket):
             for value in accepted:
                 table[256 * j + value] |= 1 << number
-    for asked in range(4, _LOOKUPS + 1, 2):
+    for asked, few in zip((4, 6, 8, _LOOKUPS), _FEW, strict=True):
         passing = _estimate([[len(accepted) for accepted in bucket[:asked]] for bucket in sets])
-        if passing < 1 << 26:
+        if passing < 1 << few:
             break
     else:
-        asked = _LOOKUPS if passing < 1 << 27 else 4
+        asked = 4
     return bytes(table), asked, sum(1 << i for i, length in enumerate(lengths) if length in (1, 2))
 
 
