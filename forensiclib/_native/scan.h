@@ -493,12 +493,13 @@ SCAN_TARGET5 static int64_t scan_gather5(const scan_state *s, int64_t b, int64_t
 /* A mask for each 64 offsets. No branch here: one that depends on the data is told late, when the look-ups of many more offsets are under way. */
 SCAN_TARGET5 static inline int64_t scan_lookups5(const scan_state *s, int64_t b, int64_t e, uint64_t *masks, const int asked) {
     int64_t p = b, last = scan_room(s, e);
+    const uint8_t *data = s->data;
     __m512i t[4 * SCAN_LOOKUPS];
     int i;
     for (i = 0; i < 4 * asked; i++) t[i] = _mm512_loadu_si512((const void *)(s->lookup + 64 * i));  /* registers, or aligned beside them */
     for (; p + 64 <= last; p += 64) {
-        __m512i b0 = _mm512_loadu_si512((const void *)(s->data + p)), b1 = _mm512_loadu_si512((const void *)(s->data + p + 1));
-        __m512i b2 = _mm512_loadu_si512((const void *)(s->data + p + 2)), b3 = _mm512_loadu_si512((const void *)(s->data + p + 3));
+        __m512i b0 = _mm512_loadu_si512((const void *)(data + p)), b1 = _mm512_loadu_si512((const void *)(data + p + 1));
+        __m512i b2 = _mm512_loadu_si512((const void *)(data + p + 2)), b3 = _mm512_loadu_si512((const void *)(data + p + 3));
         __m512i all = _mm512_and_si512(_mm512_and_si512(scan_lookup(t, b0), scan_lookup(t + 4, b1)),
                                        _mm512_and_si512(scan_lookup(t + 8, b3), scan_lookup(t + 12, scan_mixed(b1, b2, SCAN_ROTATE3))));
         if (asked > 4) {
@@ -528,14 +529,10 @@ SCAN_TARGET5 static int64_t scan_filter5(const scan_state *s, int64_t b, int64_t
 }
 
 /* Which of the masks, as many as one for each 64 of ``bytes``, are not zero. */
-SCAN_TARGET5 static inline uint64_t scan_some5(uint64_t *masks, int64_t bytes) {
+SCAN_TARGET5 static inline uint64_t scan_some5(const uint64_t *masks, int64_t bytes) {
     uint64_t some = 0;
     int64_t n = bytes / 64, i;
-    for (i = n; i & 7; i++) masks[i] = 0;
-    for (i = 0; i < n; i += 8) {
-        __m512i m = _mm512_loadu_si512((const void *)(masks + i));
-        some |= (uint64_t)_mm512_test_epi64_mask(m, m) << i;
-    }
+    for (i = 0; i < n; i++) some |= (uint64_t)(masks[i] != 0) << i;
     return some;
 }
 

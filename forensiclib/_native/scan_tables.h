@@ -280,8 +280,8 @@ static void scan_deal(const scan_anchor *anchors, uint32_t count, uint32_t bucke
 /* What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in. */
 static const uint8_t SCAN_ASK[SCAN_LOOKUPS][3] = {{0, 0, 0}, {1, 1, 0}, {3, 3, 0}, {1, 2, 3}, {0, 2, 5}, {1, 3, 5}, {2, 2, 0}, {0, 1, 3}, {2, 3, 3}, {0, 3, 5}};
 
-/* With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked. A few that pass cost more each than many. */
-static const uint8_t SCAN_FEW[4] = {21, 22, 26, 27};
+/* With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked. */
+static const uint8_t SCAN_FEW[4] = {25, 25, 26, 27};
 
 /* The byte tables of the first filter, how many of them to ask, and the nibble tables. */
 static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anchor *anchors, uint32_t count, uint8_t *bucket) {

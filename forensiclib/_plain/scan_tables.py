@@ -49,7 +49,7 @@ _SECTOR = 512
 _LOOKUPS = 10
 _ASK = ((0, 0, 0), (1, 1, 0), (3, 3, 0), (1, 2, 3), (0, 2, 5), (1, 3, 5), (2, 2, 0), (0, 1, 3), (2, 3, 3), (0, 3, 5))
 """What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in."""
-_FEW = (21, 22, 26, 27)
+_FEW = (25, 25, 26, 27)
 """With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked."""
 _USE_NIBBLES, _THREE_BYTES = 1, 2
 
