@@ -2,9 +2,10 @@
 
    1. Candidates. AVX-512: table look-ups of single bytes and of mixed pairs, ANDed; eight buckets at once. AVX2: nibble look-ups where the list
       is short enough. Where these would let nearly all pass, and on the scalar level, every offset is a candidate.
-   2. One bit for the hash of the four bytes (cleared of bit 5, so of letter case) says whether any anchor begins like that.
-   3. A hash table of anchors, prefetched; a masked compare of eight bytes, then of all.
-   Letters with zeros between them (UTF-16) are a list of their own: of their four bytes two say nothing, so four letters are hashed.
+   2. Two bits of one word of a bitmap, which the hash of four bytes (cleared of bit 5, so of letter case) chooses: one says whether an anchor of
+      three or four bytes may be here, the other, which two more bytes choose, whether one of six may.
+   3. A hash table of anchors, prefetched; a masked compare of eight bytes, then of all. In passes over many offsets that decide without branches.
+   Letters with zeros between them (UTF-16) are a list of their own: of their bytes every other one says nothing, so the letters are hashed.
    Signatures that lie on sectors are looked for there only.
    The tables come from scan_tables.h; scan_open() proves them before anything reads them. */
 #ifndef FORENSICLIB_SCAN_H
@@ -37,21 +38,26 @@ static inline uint32_t scan_word(const scan_state *s, int64_t p) {
     return word;
 }
 
-static inline uint32_t scan_wide_word(const scan_state *s, int64_t p) {
-    uint32_t word = 0;
-    int64_t i;
-    if (p + 8 <= s->size) {
-        uint64_t w = scan_u64(s->data + p) & 0x00FF00FF00FF00FFu;
-        w |= w >> 8;
-        return (uint32_t)(w & 0xFFFF) | (uint32_t)(w >> 16 & 0xFFFF0000u);
-    }
-    for (i = 0; i < 4 && p + 2 * i < s->size; i++) word |= (uint32_t)s->data[p + 2 * i] << (8 * i);
-    return word;
-}
-
 static inline uint64_t scan_six_word(const scan_state *s, int64_t p) {
     if (p + 8 <= s->size) return scan_u64(s->data + p);
     return scan_word(s, p) | (uint64_t)(p + 4 < s->size ? scan_word(s, p + 4) : 0) << 32;
+}
+
+/* Every other byte of eleven. */
+static inline uint64_t scan_six_letters(const uint8_t *d) {
+    uint64_t w = scan_u64(d) & 0x00FF00FF00FF00FFu, v = scan_u32(d + 8) & 0x00FF00FFu;
+    w |= w >> 8;
+    v |= v >> 8;
+    return (w & 0xFFFF) | (w >> 16 & 0xFFFF0000u) | (v & 0xFFFF) << 32;
+}
+
+/* Six letters with something between them. */
+static inline uint64_t scan_wide_word(const scan_state *s, int64_t p) {
+    uint64_t word = 0;
+    int64_t i;
+    if (p + 12 <= s->size) return scan_six_letters(s->data + p);
+    for (i = 0; i < 6 && p + 2 * i < s->size; i++) word |= (uint64_t)s->data[p + 2 * i] << (8 * i);
+    return word;
 }
 
 /* ---- hits ---- */
@@ -91,27 +97,32 @@ static int scan_same(const uint8_t *have, const uint8_t *want, const uint8_t *ma
     return 1;
 }
 
-/* The anchors with this key at p, and of this visit where they lie on sectors. 0 to stop. */
+/* Whether the pattern of an entry, whose key is at p, is there. */
+static inline int scan_there(const scan_state *s, int64_t p, const uint8_t *e) {
+    uint32_t about = scan_u32(e + 8), n, place;
+    int64_t begin = p - (int64_t)(about & 0xFFFF);
+    const uint8_t *head;
+    if (begin < s->start || begin >= s->stop) return 0;
+    if (begin + 8 <= s->size) {
+        if ((scan_u64(s->data + begin) & scan_u64(e + 24)) != scan_u64(e + 16)) return 0;
+        if (scan_u32(e + 12) <= 8 && about >> 24 & 1) return 1;
+    }
+    head = s->pattern + 16 * (size_t)scan_u32(e + 4);
+    n = scan_u32(head + 4);
+    place = scan_u32(head);
+    if (begin + (int64_t)n > s->size || !scan_same(s->data + begin, s->pool + place, s->pool + place + n, n)) return 0;
+    return about >> 24 & 1 || (uint64_t)(s->base + begin) % scan_u32(head + 8) == scan_u32(head + 12);
+}
+
+/* The anchors of this visit with this key at p. 0 to stop. */
 static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape, uint32_t visit) {
     const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(key, shape, s->slot_bits);
     uint32_t at = scan_u32(slot), last = scan_u32(slot + 4);
     for (; at < last; at++) {
-        const uint8_t *e = s->entry + 32 * (size_t)at, *head;
-        uint32_t number, about = scan_u32(e + 8), n, place;
-        int64_t begin;
-        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape || about >> 25 != visit) continue;
-        begin = p - (int64_t)(about & 0xFFFF);
-        if (begin < s->start || begin >= s->stop) continue;
-        if (begin + 8 <= s->size && (scan_u64(s->data + begin) & scan_u64(e + 24)) != scan_u64(e + 16)) continue;
-        number = scan_u32(e + 4);
-        if (scan_u32(e + 12) > 8 || !(about >> 24 & 1) || begin + 8 > s->size) {
-            head = s->pattern + 16 * (size_t)number;
-            n = scan_u32(head + 4);
-            place = scan_u32(head);
-            if (begin + (int64_t)n > s->size || !scan_same(s->data + begin, s->pool + place, s->pool + place + n, n)) continue;
-            if (!(about >> 24 & 1) && (uint64_t)(s->base + begin) % scan_u32(head + 8) != scan_u32(head + 12)) continue;
-        }
-        if (!scan_keep(s, begin, number, p)) return 0;
+        const uint8_t *e = s->entry + 32 * (size_t)at;
+        uint32_t about = scan_u32(e + 8);
+        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape || about >> 25 != visit || !scan_there(s, p, e)) continue;
+        if (!scan_keep(s, p - (int64_t)(about & 0xFFFF), scan_u32(e + 4), p)) return 0;
     }
     return 1;
 }
@@ -119,36 +130,94 @@ static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape, 
 static uint32_t scan_key_of(uint32_t word, uint32_t shape) { return word & (shape >= 4 ? SCAN_FOLD : SCAN_FOLD & ((1u << (8 * shape)) - 1)); }
 
 static inline uint32_t scan_key_at(const scan_state *s, int64_t p, uint32_t shape) {
-    if (shape == SCAN_SIX) return scan_six(scan_six_word(s, p));
-    if (shape >= SCAN_WIDE3) return scan_wide_word(s, p) & (shape == SCAN_WIDE3 ? SCAN_FOLD & 0xFFFFFF : SCAN_FOLD);
-    return scan_key_of(scan_word(s, p), shape);
+    switch (shape) {
+    case SCAN_SIX: return scan_six(scan_six_word(s, p));
+    case SCAN_WIDE6: return scan_six(scan_wide_word(s, p));
+    case SCAN_WIDE4: return (uint32_t)scan_wide_word(s, p) & SCAN_FOLD;
+    case SCAN_WIDE3: return (uint32_t)scan_wide_word(s, p) & SCAN_FOLD & 0xFFFFFF;
+    default: return scan_key_of(scan_word(s, p), shape);
+    }
 }
 
-/* The offsets of a list, ascending: every anchor of that shape that begins there. Three passes, so that the memory has time to answer. */
-static void scan_settle(scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t shape) {
-    enum { AT_ONCE = 64 };
-    uint32_t keys[AT_ONCE], places[AT_ONCE], i, n, kept;
+typedef struct { uint32_t at, entry, key; } scan_pair;
+
+/* Of anchors with the places where their slots say they may be: which are there. First what can be told without branches. 0 to stop. */
+static int scan_judge(scan_state *s, int64_t b, scan_pair *pairs, uint32_t count, uint32_t shape) {
+    const uint8_t *entry = s->entry, *d = s->data + b;
+    const int64_t low = -b, high = s->size - b - 8;
+    uint32_t i, kept = 0;
+    for (i = 0; i < count; i++) {
+        scan_pair one = pairs[i];
+        const uint8_t *e = entry + 32 * (size_t)one.entry;
+        uint32_t about = scan_u32(e + 8);
+        int64_t begin = one.at - (int64_t)(about & 0xFFFF);
+        uint64_t other = (scan_u32(e) ^ one.key) | ((about >> 16 & 0xFF) ^ shape) | about >> 25;
+        if (begin >= low && begin <= high) other |= (scan_u64(d + begin) & scan_u64(e + 24)) ^ scan_u64(e + 16);
+        pairs[kept] = one;
+        kept += !other;
+    }
+    for (i = 0; i < kept; i++) {
+        const uint8_t *e = s->entry + 32 * (size_t)pairs[i].entry;
+        int64_t p = b + pairs[i].at;
+        if (p >= s->edge) return 0;
+        if (scan_there(s, p, e) && !scan_keep(s, p - (int64_t)(scan_u32(e + 8) & 0xFFFF), scan_u32(e + 4), p)) return 0;
+    }
+    return 1;
+}
+
+/* The offsets of a list, ascending: every anchor of that shape that begins there. In passes, so that the memory has time to answer. */
+static inline void scan_settle_as(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, const uint32_t shape) {
+    enum { AT_ONCE = 64, PAIRS = 256 };
+    uint32_t keys[AT_ONCE], where[AT_ONCE], i, n, found;
+    scan_pair pairs[PAIRS];
+    const uint8_t *slots = s->slots, *entry = s->entry;
+    const uint32_t bits = s->slot_bits;
     for (; count; list += n, count -= n) {
         n = count < AT_ONCE ? count : AT_ONCE;
         for (i = 0; i < n; i++) {
             keys[i] = scan_key_at(s, b + list[i], shape);
-            SCAN_PREFETCH(s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits));
+            where[i] = scan_slot(keys[i], shape, bits);
+            SCAN_PREFETCH(slots + 4 * (size_t)where[i]);
         }
-        for (i = 0, kept = 0; i < n; i++) {
-            const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(keys[i], shape, s->slot_bits);
-            uint32_t first = scan_u32(slot);
-            SCAN_PREFETCH(s->entry + 32 * (size_t)first);
-            keys[kept] = keys[i];
-            places[kept] = list[i];
-            kept += scan_u32(slot + 4) > first;
+        for (i = 0, found = 0; i < n; i++) {
+            uint32_t at = scan_u32(slots + 4 * (size_t)where[i]), last = scan_u32(slots + 4 * (size_t)where[i] + 4), key = keys[i], left = last - at;
+            scan_pair *pair = pairs + found;
+            SCAN_PREFETCH(entry + 32 * (size_t)at);
+            pair[0].at = pair[1].at = list[i];
+            pair[0].entry = at;
+            pair[1].entry = at + 1;
+            pair[0].key = pair[1].key = key;
+            found += left < 2 ? left : 2;
+            for (at += 2; left > 2; left--, at++) {
+                if (found == PAIRS) {
+                    if (!scan_judge(s, b, pairs, found, shape)) return;
+                    found = 0;
+                }
+                pairs[found].at = list[i];
+                pairs[found].entry = at;
+                pairs[found++].key = key;
+            }
+            if (found > PAIRS - 2) {
+                if (!scan_judge(s, b, pairs, found, shape)) return;
+                found = 0;
+            }
         }
-        for (i = 0; i < kept; i++)
-            if (b + places[i] >= s->edge || !scan_confirm(s, b + places[i], keys[i], shape, 0)) return;
+        if (found && !scan_judge(s, b, pairs, found, shape)) return;
+    }
+}
+
+static void scan_settle(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint32_t shape) {
+    if (!count) return;
+    switch (shape) {  /* a copy of the code for each of those that there are most of */
+    case SCAN_SIX: scan_settle_as(s, b, list, count, SCAN_SIX); break;
+    case SCAN_WIDE6: scan_settle_as(s, b, list, count, SCAN_WIDE6); break;
+    case 4: scan_settle_as(s, b, list, count, 4); break;
+    default: scan_settle_as(s, b, list, count, shape);
     }
 }
 
 /* Those of the list whose first three bytes some anchor of three has. */
-static uint32_t scan_threes(const scan_state *s, int64_t b, const uint32_t *list, uint32_t count, uint32_t *into) {
+static uint32_t scan_threes(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into) {
     uint32_t i, kept = 0;
     for (i = 0; i < count; i++) {
         into[kept] = list[i];
@@ -163,77 +232,107 @@ static inline uint32_t scan_short(const scan_state *s, uint32_t word) {
     return (uint32_t)(s->lookup[word & 255] & s->lookup[256 + (word >> 8 & 255)]) & s->shorts;
 }
 
-static uint32_t scan_sift(const scan_state *s, int64_t b, uint32_t *list, uint32_t count) {
-    const uint8_t *bitmap = s->bitmap;
-    uint32_t i, kept = 0, fold = s->fold, bits = s->bits;
+/* Those of the list that the bitmap lets pass. Never into the list itself: the processor would wait for each store. */
+static uint32_t scan_sift(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into) {
+    const uint8_t *bitmap = s->bitmap, *t = s->lookup, *d = s->data + b;
+    const uint32_t fold = s->fold, bits = s->bits, shorts = s->shorts;
+    const int64_t whole = s->size - b - 4;
+    uint32_t i, kept = 0;
+    if (whole < SCAN_BATCH || shorts) {
+        for (i = 0; i < count; i++) {
+            uint32_t at = list[i], word = (int64_t)at <= whole ? scan_u32(d + at) : scan_word(s, b + at);
+            into[kept] = (uint16_t)at;
+            kept += scan_bit(bitmap, scan_hash(word & fold, bits)) | ((t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0);
+        }
+        return kept;
+    }
     for (i = 0; i < count; i++) {
-        uint32_t word = scan_word(s, b + list[i]);
-        list[kept] = list[i];
-        kept += scan_bit(bitmap, scan_hash(word & fold, bits)) | (scan_short(s, word) != 0);
+        uint32_t at = list[i];
+        into[kept] = (uint16_t)at;
+        kept += scan_bit(bitmap, scan_hash(scan_u32(d + at) & fold, bits));
     }
     return kept;
 }
 
-/* A list that passed the bitmap, parted: where an anchor of six bytes may be goes to ``six``, where a shorter one may be stays. */
-static uint32_t scan_part(const scan_state *s, int64_t b, uint32_t *list, uint32_t count, uint32_t *six, uint32_t *sixes) {
-    const uint8_t *map6 = s->six, *map4 = s->four, *t = s->lookup, *d = s->data + b;
-    uint32_t i, kept = 0, n = 0, bits6 = s->six_bits, bits4 = s->four_bits, shorts = s->shorts;
-    int64_t whole = s->size - b - 8;
+/* The same where there are anchors of six bytes: where one may be goes to ``six``, where a shorter one may be to ``into``. */
+static uint32_t scan_part(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into, uint16_t *six, uint32_t *sixes) {
+    const uint8_t *bitmap = s->bitmap, *t = s->lookup, *d = s->data + b;
+    const uint32_t bits = s->bits, fold = s->fold, shorts = s->shorts;
+    const int64_t whole = s->size - b - 8;
+    uint32_t i, kept = 0, n = 0;
+    if (whole < SCAN_BATCH || shorts) {
+        for (i = 0; i < count; i++) {
+            uint32_t at = list[i];
+            uint64_t word = (int64_t)at <= whole ? scan_u64(d + at) : scan_six_word(s, b + at);
+            uint32_t both = scan_two_bits(bitmap, bits, fold, word);
+            six[n] = into[kept] = (uint16_t)at;
+            n += both >> 1;
+            kept += (both & 1) | ((t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0);
+        }
+    } else
+        for (i = 0; i < count; i++) {
+            uint32_t at = list[i], both = scan_two_bits(bitmap, bits, fold, scan_u64(d + at));
+            six[n] = into[kept] = (uint16_t)at;
+            n += both >> 1;
+            kept += both & 1;
+        }
+    *sixes = n;
+    return kept;
+}
+
+static uint32_t scan_part_wide(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into, uint16_t *six, uint32_t *sixes) {
+    const uint8_t *wide = s->wide, *d = s->data + b;
+    const uint32_t bits = s->wide_bits;
+    const int64_t whole = s->size - b - 12;
+    uint32_t i, kept = 0, n = 0;
     for (i = 0; i < count; i++) {
-        uint32_t at = list[i], four;
-        uint64_t word = (int64_t)at <= whole ? scan_u64(d + at) : scan_six_word(s, b + at);
-        six[n] = at;
-        n += scan_bit(map6, scan_hash(scan_six(word), bits6));
-        four = scan_bit(map4, scan_hash((uint32_t)word & SCAN_FOLD, bits4));
-        if (shorts) four |= (t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0;
-        list[kept] = at;
-        kept += four;
+        uint32_t at = list[i], both = scan_two_bits(wide, bits, SCAN_FOLD, (int64_t)at <= whole ? scan_six_letters(d + at) : scan_wide_word(s, b + at));
+        six[n] = into[kept] = (uint16_t)at;
+        n += both >> 1;
+        kept += both & 1;
     }
     *sixes = n;
     return kept;
 }
 
-static uint32_t scan_sift_wide(const scan_state *s, int64_t b, uint32_t *list, uint32_t count) {
-    uint32_t i, kept = 0;
-    for (i = 0; i < count; i++) {
-        list[kept] = list[i];
-        kept += scan_bit(s->wide, scan_hash(scan_wide_word(s, b + list[i]) & SCAN_FOLD, s->wide_bits));
-    }
-    return kept;
+/* Every offset. Where there are anchors of six bytes all are candidates for scan_part. */
+static uint32_t scan_all(int64_t b, int64_t p, int64_t e, uint16_t *list, uint32_t count) {
+    for (; p < e; p++) list[count++] = (uint16_t)(p - b);
+    return count;
 }
 
-static uint32_t scan_every(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+static uint32_t scan_every(const scan_state *s, int64_t b, int64_t p, int64_t e, uint16_t *list, uint32_t count) {
     const uint8_t *bitmap = s->bitmap;
     uint32_t j, fold = s->fold, bits = s->bits;
     for (; p + 4 <= e && p + 8 <= s->size; p += 4) {
         uint64_t w = scan_u64(s->data + p);
         for (j = 0; j < 4; j++) {
-            list[count] = (uint32_t)(p - b) + j;
+            list[count] = (uint16_t)(p - b + j);
             count += scan_bit(bitmap, scan_hash((uint32_t)(w >> (8 * j)) & fold, bits));
         }
     }
     for (; p < e; p++) {
-        list[count] = (uint32_t)(p - b);
+        list[count] = (uint16_t)(p - b);
         count += scan_bit(s->bitmap, scan_hash(scan_word(s, p) & s->fold, s->bits));
     }
     return count;
 }
 
-static uint32_t scan_every_short(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+static uint32_t scan_every_short(const scan_state *s, int64_t b, int64_t p, int64_t e, uint16_t *list, uint32_t count) {
     const uint8_t *t = s->lookup, *d = s->data;
     uint32_t shorts = s->shorts;
     for (; p < e && p + 2 <= s->size; p++) {
-        list[count] = (uint32_t)(p - b);
+        list[count] = (uint16_t)(p - b);
         count += (t[d[p]] & t[256 + d[p + 1]] & shorts) != 0;
     }
     for (; p < e; p++) {
-        list[count] = (uint32_t)(p - b);
+        list[count] = (uint16_t)(p - b);
         count += scan_short(s, p + 2 <= s->size ? s->data[p] | (uint32_t)s->data[p + 1] << 8 : s->data[p]) != 0;
     }
     return count;
 }
 
-static uint32_t scan_every_wide(const scan_state *s, int64_t b, int64_t p, int64_t e, uint32_t *list, uint32_t count) {
+static uint32_t scan_every_wide(const scan_state *s, int64_t b, int64_t p, int64_t e, uint16_t *list, uint32_t count) {
     const uint64_t ones = 0x0101010101010101u;
     while (p < e) {
         const uint8_t *d = s->data + p;
@@ -242,7 +341,7 @@ static uint32_t scan_every_wide(const scan_state *s, int64_t b, int64_t p, int64
             uint64_t w = scan_u64(d);
             if (!w || !((w - ones) & ~w & (ones << 7))) { p += 7; continue; }  /* all zero, or no zero */
         }
-        if (d[0] && !d[1] && d[2] && !d[3] && d[4]) list[count++] = (uint32_t)(p - b);
+        if (d[0] && !d[1] && d[2] && !d[3] && d[4]) list[count++] = (uint16_t)(p - b);
         p++;
     }
     return count;
@@ -256,14 +355,14 @@ static int64_t scan_room(const scan_state *s, int64_t e) { return e < s->size - 
 #define SCAN_TARGET2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
 
 /* Eight offsets, those of the mask moved to the front: no branch that random bytes decide. */
-SCAN_TARGET2 static inline uint32_t scan_list8(const scan_state *s, uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
-    __m256i steps = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(s->front + mask)));
-    _mm256_storeu_si256((__m256i *)(void *)(list + count), _mm256_add_epi32(steps, _mm256_set1_epi32((int)at)));
+SCAN_TARGET2 static inline uint32_t scan_list8(const scan_state *s, uint16_t *list, uint32_t count, uint32_t at, uint32_t mask) {
+    __m128i steps = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(s->front + mask)));
+    _mm_storeu_si128((__m128i *)(void *)(list + count), _mm_add_epi16(steps, _mm_set1_epi16((short)at)));
     return count + (uint32_t)__builtin_popcount(mask);
 }
 
-SCAN_TARGET2 static inline uint32_t scan_list2(uint32_t *list, uint32_t count, uint32_t at, uint32_t mask) {
-    for (; mask; mask &= mask - 1) list[count++] = at + (uint32_t)__builtin_ctz(mask);
+SCAN_TARGET2 static inline uint32_t scan_list2(uint16_t *list, uint32_t count, uint32_t at, uint32_t mask) {
+    for (; mask; mask &= mask - 1) list[count++] = (uint16_t)(at + (uint32_t)__builtin_ctz(mask));
     return count;
 }
 
@@ -275,7 +374,7 @@ SCAN_TARGET2 static inline __m256i scan_nibble(const uint8_t *t, __m256i b) {
     return _mm256_and_si256(_mm256_shuffle_epi8(lo, _mm256_and_si256(b, low)), _mm256_shuffle_epi8(hi, _mm256_and_si256(_mm256_srli_epi16(b, 4), low)));
 }
 
-SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_t e, uint16_t *list, uint32_t *count) {
     int64_t p = b, last = scan_room(s, e);
     uint32_t c = *count;
     for (; p + 32 <= last; p += 32) {
@@ -296,7 +395,7 @@ SCAN_TARGET2 static int64_t scan_nibbles2(const scan_state *s, int64_t b, int64_
     return p;
 }
 
-SCAN_TARGET2 static int64_t scan_short2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+SCAN_TARGET2 static int64_t scan_short2(const scan_state *s, int64_t b, int64_t e, uint16_t *list, uint32_t *count) {
     int64_t p = b, last = scan_room(s, e);
     uint32_t c = *count;
     for (; p + 32 <= last; p += 32) {
@@ -308,7 +407,7 @@ SCAN_TARGET2 static int64_t scan_short2(const scan_state *s, int64_t b, int64_t 
     return p;
 }
 
-SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t e, uint16_t *list, uint32_t *count) {
     const __m256i spread = _mm256_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, 4, 5, 6, 7, 5, 6, 7, 8, 6, 7, 8, 9, 7, 8, 9, 10);
     const __m256i fold = _mm256_set1_epi32((int)s->fold), times = _mm256_set1_epi32((int)SCAN_MULTIPLIER), all = _mm256_set1_epi32(31);
     const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
@@ -326,7 +425,7 @@ SCAN_TARGET2 static int64_t scan_gather2(const scan_state *s, int64_t b, int64_t
     return p;
 }
 
-SCAN_TARGET2 static int64_t scan_wide2(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
+SCAN_TARGET2 static int64_t scan_wide2(const scan_state *s, int64_t b, int64_t e, uint16_t *list, uint32_t *count) {
     const __m256i zero = _mm256_setzero_si256();
     int64_t p = b, last = scan_room(s, e);
     uint32_t c = *count;
@@ -343,113 +442,7 @@ SCAN_TARGET2 static int64_t scan_wide2(const scan_state *s, int64_t b, int64_t e
     return p;
 }
 
-#define SCAN_TARGET5 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni,bmi,bmi2,popcnt,lzcnt")))
-
-SCAN_TARGET5 static inline uint32_t scan_list5(uint32_t *list, uint32_t count, uint32_t at, uint64_t mask) {
-    const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    int i;
-    if (!(mask & (mask - 1))) {
-        if (mask) list[count++] = at + (uint32_t)__builtin_ctzll(mask);
-        return count;
-    }
-    for (i = 0; i < 4; i++, at += 16, mask >>= 16) {
-        _mm512_storeu_si512((void *)(list + count), _mm512_maskz_compress_epi32((__mmask16)mask, _mm512_add_epi32(steps, _mm512_set1_epi32((int)at))));
-        count += (uint32_t)__builtin_popcount((uint32_t)mask & 0xFFFF);
-    }
-    return count;
-}
-
-/* A 256-entry look-up: two 128-entry permutes, the top bit of the index chooses. */
-SCAN_TARGET5 static inline __m512i scan_lookup(const __m512i *t, __m512i b) {
-    __m512i below = _mm512_permutex2var_epi8(t[0], b, t[1]), above = _mm512_permutex2var_epi8(t[2], b, t[3]);
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(b), below, above);
-}
-
-/* a ^ rotl8(b, 3) or a ^ rotl8(b, 5): a rotation is an 8 x 8 bit matrix. */
-#define SCAN_ROTATE3 0x2040800102040810ll
-#define SCAN_ROTATE5 0x0810204080010204ll
-SCAN_TARGET5 static inline __m512i scan_mixed(__m512i a, __m512i b, long long matrix) {
-    return _mm512_xor_si512(a, _mm512_gf2p8affine_epi64_epi8(b, _mm512_set1_epi64(matrix), 0));
-}
-
-SCAN_TARGET5 static int64_t scan_gather5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
-    const __m128i first = _mm_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6);
-    const __m512i four = _mm512_broadcast_i32x4(first), steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i spread = _mm512_add_epi8(four, _mm512_slli_epi32(_mm512_mullo_epi32(_mm512_srli_epi32(steps, 2), _mm512_set1_epi32(0x01010101)), 2));
-    const __m512i fold = _mm512_set1_epi32((int)s->fold), times = _mm512_set1_epi32((int)SCAN_MULTIPLIER), all = _mm512_set1_epi32(31);
-    const __m128i shift = _mm_cvtsi32_si128(32 - (int)s->bits);
-    int64_t p = b, last = scan_room(s, e);
-    const void *bitmap = s->bitmap;
-    uint32_t c = *count;
-    for (; p + 16 <= last; p += 16) {
-        __m512i w = _mm512_permutexvar_epi8(spread, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(s->data + p)))), h, g;
-        __mmask16 m;
-        h = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_and_si512(w, fold), times), shift);
-        g = _mm512_i32gather_epi32(_mm512_srli_epi32(h, 5), bitmap, 4);
-        m = _mm512_movepi32_mask(_mm512_sllv_epi32(g, _mm512_andnot_si512(h, all)));
-        _mm512_storeu_si512((void *)(list + c), _mm512_maskz_compress_epi32(m, _mm512_add_epi32(steps, _mm512_set1_epi32((int)(p - b)))));
-        c += (uint32_t)__builtin_popcount(m);
-    }
-    *count = c;
-    return p;
-}
-
-SCAN_TARGET5 static inline int64_t scan_lookups5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count, const int asked) {
-    int64_t p = b, last = scan_room(s, e);
-    __m512i t[4 * SCAN_LOOKUPS];
-    uint32_t c = *count;
-    int i;
-    for (i = 0; i < 4 * asked; i++) t[i] = _mm512_loadu_si512((const void *)(s->lookup + 64 * i));  /* registers, or aligned beside them */
-    for (; p + 64 <= last; p += 64) {
-        __m512i b0 = _mm512_loadu_si512((const void *)(s->data + p)), b1 = _mm512_loadu_si512((const void *)(s->data + p + 1));
-        __m512i b2 = _mm512_loadu_si512((const void *)(s->data + p + 2)), b3 = _mm512_loadu_si512((const void *)(s->data + p + 3));
-        __m512i all = _mm512_and_si512(_mm512_and_si512(scan_lookup(t, b0), scan_lookup(t + 4, b1)),
-                                       _mm512_and_si512(scan_lookup(t + 8, b2), scan_lookup(t + 12, b3)));
-        uint64_t mask;
-        if (asked > 4) {
-            all = _mm512_and_si512(all, scan_lookup(t + 16, scan_mixed(b0, b1, SCAN_ROTATE3)));
-            all = _mm512_and_si512(all, scan_lookup(t + 20, scan_mixed(b2, b3, SCAN_ROTATE3)));
-        }
-        if (asked > 6) {
-            all = _mm512_and_si512(all, scan_lookup(t + 24, scan_mixed(b1, b2, SCAN_ROTATE3)));
-            all = _mm512_and_si512(all, scan_lookup(t + 28, scan_mixed(b0, b2, SCAN_ROTATE5)));
-        }
-        if (asked > 8) {
-            all = _mm512_and_si512(all, scan_lookup(t + 32, scan_mixed(b1, b3, SCAN_ROTATE5)));
-            all = _mm512_and_si512(all, scan_lookup(t + 36, scan_mixed(b0, b3, SCAN_ROTATE5)));
-        }
-        mask = _mm512_test_epi8_mask(all, all);
-        if (mask) c = scan_list5(list, c, (uint32_t)(p - b), mask);
-    }
-    *count = c;
-    return p;
-}
-
-SCAN_TARGET5 static int64_t scan_filter5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
-    switch (s->lookups) {
-    case 4: return scan_lookups5(s, b, e, list, count, 4);
-    case 6: return scan_lookups5(s, b, e, list, count, 6);
-    case 8: return scan_lookups5(s, b, e, list, count, 8);
-    default: return scan_lookups5(s, b, e, list, count, 10);
-    }
-}
-
-SCAN_TARGET5 static int64_t scan_wide5(const scan_state *s, int64_t b, int64_t e, uint32_t *list, uint32_t *count) {
-    int64_t p = b, last = scan_room(s, e);
-    uint32_t c = *count;
-    for (; p + 64 <= last; p += 64) {
-        const uint8_t *d = s->data + p;
-        __m512i b1 = _mm512_loadu_si512((const void *)(d + 1)), b3 = _mm512_loadu_si512((const void *)(d + 3));
-        uint64_t mask = _mm512_testn_epi8_mask(b1, b1) & _mm512_testn_epi8_mask(b3, b3);
-        if (mask) {
-            __m512i b0 = _mm512_loadu_si512((const void *)d), b2 = _mm512_loadu_si512((const void *)(d + 2)), b4 = _mm512_loadu_si512((const void *)(d + 4));
-            mask &= _mm512_test_epi8_mask(b0, b0) & _mm512_test_epi8_mask(b2, b2) & _mm512_test_epi8_mask(b4, b4);
-            if (mask) c = scan_list5(list, c, (uint32_t)(p - b), mask);
-        }
-    }
-    *count = c;
-    return p;
-}
+#include "scan_vbmi.h"
 
 #endif
 
@@ -457,7 +450,7 @@ static int scan_best_level(void) {
 #ifdef SCAN_X86
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) return SCAN_SCALAR;
-    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("gfni"))
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("gfni"))
         return SCAN_VBMI;
     return SCAN_AVX2;
 #endif
@@ -466,69 +459,86 @@ static int scan_best_level(void) {
 
 /* ---- the run ---- */
 
-/* Neighbouring bytes: s->first gets the offsets of [b, e) that passed the bitmap; 1 when those that short anchors accept are among them. */
-static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count) {
+/* Neighbouring bytes: s->third gets the offsets of [b, e) that passed the bitmap, s->second those where an anchor of six bytes may be;
+   1 when those that short anchors accept are among the first. */
+static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count, uint32_t *sixes) {
     int64_t p = b;
-    int filtered = 0;
+    int filtered = 0, six = (int)(s->shapes >> SCAN_SIX & 1), busy = s->busy > 0;
     uint32_t c = 0;
     (void)level;
+    s->busy -= busy;
 #ifdef SCAN_X86
-    if (s->busy) s->busy--;
-    else if (level == SCAN_VBMI || (level == SCAN_AVX2 && s->flags & SCAN_USE_NIBBLES)) {
-        p = level == SCAN_VBMI ? scan_filter5(s, b, e, s->first, &c) : scan_nibbles2(s, b, e, s->first, &c);
-        if (4 * c > p - b) s->busy = 31;
-        s->rare = 128 * (int64_t)c < p - b;
-        c = scan_sift(s, b, s->first, c);
+    if (level == SCAN_VBMI && (six || !busy)) {
+        p = scan_filter5(s, b, e, s->masks, busy ? 4 : s->lookups);
+        if (six && !s->shorts) {
+            *count = scan_part5(s, b, s->masks, p - b, sixes);
+            c = scan_all(b, p, e, s->first, 0);
+            *count += scan_part(s, b, s->first, c, s->third + *count, s->second + *sixes, &c);
+            *sixes += c;
+            return 1;
+        }
+        c = scan_lists5(s->masks, p - b, s->first);
+        filtered = 1;
+    } else if (level == SCAN_AVX2 && (six || (!busy && s->flags & SCAN_USE_NIBBLES))) {
+        p = scan_nibbles2(s, b, e, s->first, &c);
         filtered = 1;
     }
-    if (!filtered && level == SCAN_VBMI) p = scan_gather5(s, b, e, s->first, &c);
-    else if (!filtered && level == SCAN_AVX2) p = scan_gather2(s, b, e, s->first, &c);
+    if (filtered) {
+        if (!busy && 4 * (int64_t)c > p - b) s->busy = 31;
+        s->rare = 512 * (int64_t)c < p - b;
+    }
 #endif
-    if (filtered && s->shorts) {
-        for (; p < e; p++) {
-            uint32_t word = scan_word(s, p);
-            s->first[c] = (uint32_t)(p - b);
-            c += scan_bit(s->bitmap, scan_hash(word & s->fold, s->bits)) | (scan_short(s, word) != 0);
-        }
-    } else c = scan_every(s, b, p, e, s->first, c);
-    *count = c;
-    return filtered;
+    if (six) {
+        c = scan_all(b, p, e, s->first, c);
+        *count = scan_part(s, b, s->first, c, s->third, s->second, sixes);
+        return 1;
+    }
+    if (filtered) {
+        *count = scan_sift(s, b, s->first, scan_all(b, p, e, s->first, c), s->third);
+        return 1;
+    }
+#ifdef SCAN_X86
+    if (level == SCAN_VBMI) p = scan_gather5(s, b, e, s->third, &c);
+    else if (level == SCAN_AVX2) p = scan_gather2(s, b, e, s->third, &c);
+#endif
+    *count = scan_every(s, b, p, e, s->third, c);
+    return 0;
 }
 
 static void scan_batch(scan_state *s, int64_t b, int64_t e, int level) {
     uint32_t c = 0, n = 0;
     int64_t p = b;
     if (s->shapes & (1u << 4 | 1u << 3 | 1u << SCAN_SIX | 6)) {
-        int all = scan_neighbours(s, b, e, level, &c);
-        if (c && s->six_bits) {
-            c = scan_part(s, b, s->first, c, s->second, &n);
-            scan_settle(s, b, s->second, n, SCAN_SIX);
-        }
-        if (c && s->shapes & 1u << 4) scan_settle(s, b, s->first, c, 4);
-        if (c && s->shapes & 1u << 3) scan_settle(s, b, s->third, scan_threes(s, b, s->first, c, s->third), 3);
+        int all = scan_neighbours(s, b, e, level, &c, &n);
+        if (n) scan_settle(s, b, s->second, n, SCAN_SIX);
+        if (c && s->shapes & 1u << 4) scan_settle(s, b, s->third, c, 4);
+        if (c && s->shapes & 1u << 3) scan_settle(s, b, s->first, scan_threes(s, b, s->third, c, s->first), 3);
         if (s->shapes & 6) {
             if (!all) {
                 c = 0;
 #ifdef SCAN_X86
-                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->first, &c);
+                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->third, &c);
 #endif
-                c = scan_every_short(s, b, p, e, s->first, c);
+                c = scan_every_short(s, b, p, e, s->third, c);
             }
             for (n = 1; n <= 2; n++)
-                if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
+                if (c && s->shapes >> n & 1) scan_settle(s, b, s->third, c, n);
         }
     }
     if (s->wide_bits) {
-        c = 0;
+        uint32_t more, six = 0;
+        c = n = more = 0;
         p = b;
 #ifdef SCAN_X86
-        if (level == SCAN_VBMI) p = scan_wide5(s, b, e, s->first, &c);
-        else if (level == SCAN_AVX2) p = scan_wide2(s, b, e, s->first, &c);
+        if (level == SCAN_VBMI) p = scan_wide5(s, b, e, &c, &n);
+        else if (level == SCAN_AVX2) p = scan_wide2(s, b, e, s->first, &more);
 #endif
-        c = scan_every_wide(s, b, p, e, s->first, c);
-        if (c) c = scan_sift_wide(s, b, s->first, c);
+        more = scan_every_wide(s, b, p, e, s->first, more);
+        c += scan_part_wide(s, b, s->first, more, s->third + c, s->second + n, &six);
+        n += six;
+        scan_settle(s, b, s->second, n, SCAN_WIDE6);
         for (n = SCAN_WIDE3; n <= SCAN_WIDE4; n++)
-            if (c && s->shapes >> n & 1) scan_settle(s, b, s->first, c, n);
+            if (c && s->shapes >> n & 1) scan_settle(s, b, s->third, c, n);
     }
 }
 
@@ -556,7 +566,7 @@ static int64_t scan_run(scan_state *s, int level) {
     for (; b < end && !s->full && !s->failed; b = e) {
         int64_t seen, known = s->count;
         e = b + step < end ? b + step : end;
-        seen = e + 3 < s->size ? e + 3 - b : s->size - b;
+        seen = e + 5 < s->size ? e + 5 - b : s->size - b;
         if (s->shapes && !(s->skip && !s->data[b] && (seen < 2 || !memcmp(s->data + b, s->data + b + 1, (size_t)seen - 1)))) scan_batch(s, b, e, level);
         if (s->visits && !s->failed) scan_sectors(s, b, e < s->stop ? e : s->stop);
         if (s->count > known) scan_tidy(s, known, b - (int64_t)s->furthest, e - b + s->furthest);

@@ -8,19 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCAN_MAGIC 0x324E4353u
+#define SCAN_MAGIC 0x334E4353u
 #define SCAN_MULTIPLIER 0x9E3779B1u
 #define SCAN_SHAPE 0x85EBCA6Bu
 #define SCAN_FOLD 0xDFDFDFDFu
-enum { SCAN_WIDE3 = 5, SCAN_WIDE4 = 6, SCAN_SIX = 7, SCAN_SPARSE = 8, SCAN_LOOKUPS = 10, SCAN_VISITS = 64, SCAN_LONGEST = 4096 };
+enum { SCAN_WIDE3 = 5, SCAN_WIDE4 = 6, SCAN_SIX = 7, SCAN_SPARSE = 8, SCAN_WIDE6 = 16, SCAN_LOOKUPS = 10, SCAN_VISITS = 64, SCAN_LONGEST = 4096 };
 enum { SCAN_HEADER = 64, SCAN_NIBBLES = SCAN_HEADER + 256 * SCAN_LOOKUPS, SCAN_THREES = SCAN_NIBBLES + 256, SCAN_VISIT = SCAN_THREES + 4096 };
 enum { SCAN_USE_NIBBLES = 1, SCAN_THREE_BYTES = 2 };
 
 typedef struct { int64_t at; uint32_t pattern; uint32_t pad; } scan_hit;
 
 typedef struct {
-    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags, six_bits, four_bits;
-    const uint8_t *lookup, *nibbles, *threes, *visit, *slots, *bitmap, *wide, *six, *four, *entry, *pattern, *pool;
+    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags;
+    const uint8_t *lookup, *nibbles, *threes, *visit, *slots, *bitmap, *wide, *entry, *pattern, *pool;
     uint32_t fold;                       /* which bits of four bytes index the bitmap */
     const uint8_t *data;
     int64_t size, start, stop, base, max_hits;
@@ -33,7 +33,9 @@ typedef struct {
     int rare;                            /* hardly any passed them in the last batch */
     uint8_t small[64];                   /* nibble tables of the buckets of anchors of one and two bytes */
     uint64_t front[256];                 /* for each mask of eight: the places of its bits */
-    uint32_t first[4096 + 64], second[4096 + 64], third[4096 + 64];
+    uint16_t first[4096 + 64], second[4096 + 64], third[4096 + 64];
+    uint64_t masks[64 + 8];
+    uint32_t codes[4096 + 64];
 } scan_state;
 
 static inline uint32_t scan_u32(const uint8_t *p) {
@@ -53,6 +55,21 @@ static inline uint32_t scan_bit(const uint8_t *map, uint32_t hash) { return map[
 /* The key of six bytes: the last two mixed into the first four. */
 static inline uint32_t scan_six(uint64_t word) {
     return ((uint32_t)word & SCAN_FOLD) ^ ((uint32_t)(word >> 32) & 0xDFDFu) * SCAN_SHAPE;
+}
+
+/* Which bit of the same 32 stands for six bytes; ``hash`` is that of the first four or three, not shortened. */
+static inline uint32_t scan_six_bit(uint32_t hash, uint64_t word) { return (hash + ((uint32_t)(word >> 24) & 0xDFDFDFu) * SCAN_SHAPE) >> 27; }
+
+/* Bit 0: the one for the hash of the first bytes, where anchors of three and four are; bit 1: the one for six bytes. */
+static inline uint32_t scan_two_bits(const uint8_t *map, uint32_t bits, uint32_t fold, uint64_t word) {
+    uint32_t hash = ((uint32_t)word & fold) * SCAN_MULTIPLIER, at = hash >> (32 - bits), there = scan_u32(map + 4 * (size_t)(at >> 5));
+    return (there >> (at & 31) & 1) | (there >> scan_six_bit(hash, word) & 1) << 1;
+}
+
+/* The same two bits as their places: word of the map | bit << 16 | other bit << 21. */
+static inline uint32_t scan_code(uint64_t word, uint32_t bits, uint32_t fold) {
+    uint32_t hash = ((uint32_t)word & fold) * SCAN_MULTIPLIER, at = hash >> (32 - bits);
+    return at >> 5 | (at & 31) << 16 | scan_six_bit(hash, word) << 21;
 }
 
 static inline uint64_t scan_map_bytes(uint32_t bits) { return bits ? (uint64_t)1 << bits >> 3 : 0; }
@@ -76,15 +93,11 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     s->shapes = scan_u32(blob + 44);
     s->shorts = scan_u32(blob + 48);
     s->flags = scan_u32(blob + 52);
-    s->six_bits = scan_u32(blob + 56);
-    s->four_bits = scan_u32(blob + 60);
     if (s->visits > SCAN_VISITS || s->slot_bits < 8 || s->slot_bits > 18 || s->bits < 15 || s->bits > 21 || s->furthest > SCAN_LONGEST) return -1;
     if (s->wide_bits && (s->wide_bits < 15 || s->wide_bits > 21)) return -1;
-    if (s->six_bits && (s->six_bits < 15 || s->six_bits > 21)) return -1;
-    if (s->six_bits ? s->four_bits < 15 || s->four_bits > 21 : s->four_bits) return -1;
-    if (s->lookups < 4 || s->lookups > SCAN_LOOKUPS || s->lookups & 1 || s->shapes > 255 || s->shorts > 255) return -1;
+    if (s->lookups < 4 || s->lookups > SCAN_LOOKUPS || s->lookups & 1 || s->shapes > 0x1FFFF || s->shorts > 255) return -1;
     need = SCAN_VISIT + 16 * (uint64_t)s->visits + ((uint64_t)4 << s->slot_bits) + 4 + ((uint64_t)1 << s->bits >> 3) +
-           scan_map_bytes(s->wide_bits) + scan_map_bytes(s->six_bits) + scan_map_bytes(s->four_bits) + (uint64_t)s->entries * 32 + (uint64_t)s->patterns * 16 + s->pooled;
+           scan_map_bytes(s->wide_bits) + (uint64_t)s->entries * 32 + (uint64_t)s->patterns * 16 + s->pooled;
     if (need != (uint64_t)size) return -1;
     s->lookup = blob + SCAN_HEADER;
     s->nibbles = blob + SCAN_NIBBLES;
@@ -93,9 +106,7 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     s->slots = s->visit + 16 * s->visits;
     s->bitmap = s->slots + ((size_t)4 << s->slot_bits) + 4;
     s->wide = s->bitmap + ((size_t)1 << s->bits >> 3);
-    s->six = s->wide + scan_map_bytes(s->wide_bits);
-    s->four = s->six + scan_map_bytes(s->six_bits);
-    s->entry = s->four + scan_map_bytes(s->four_bits);
+    s->entry = s->wide + scan_map_bytes(s->wide_bits);
     s->pattern = s->entry + (size_t)s->entries * 32;
     s->pool = s->pattern + (size_t)s->patterns * 16;
     for (i = 0; i < s->visits; i++) {
@@ -214,21 +225,25 @@ static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, in
     }
 }
 
-/* The best run of three or four letters with a zero byte between them. */
+/* The best run of six, four or three letters with a zero byte between them. */
 static void scan_spread(const uint8_t *want, const uint8_t *mask, uint32_t n, uint64_t *crowd, uint32_t room, scan_anchor *best) {
-    uint32_t place, j;
+    uint32_t place, j, key, shape;
     int price, cheapest = 0;
     best->shape = 0;
     for (place = 0; place + 5 <= n && place < 64; place++) {
-        uint8_t v[4];
-        for (j = 0; j < 4 && place + 2 * j < n; j++) {
+        uint8_t v[6];
+        for (j = 0; j < 6 && place + 2 * j < n; j++) {
             const uint8_t *w = want + place + 2 * j, *m = mask + place + 2 * j;
             if (~m[0] & 0xDF || !(w[0] & 0xDF) || (j && (w[-1] || m[-1] != 0xFF))) break;
             v[j] = w[0] & 0xDF;
         }
-        if (j < 3 || j + 2 < best->shape) continue;
-        price = scan_price(v, j) + 4 * scan_width(scan_crowd(crowd, room, j + 2, scan_key(v, j), 0));
-        if (j + 2 > best->shape || price < cheapest) { best->shape = j + 2; best->place = place; best->key = scan_key(v, j); cheapest = price; }
+        if (j == 5) j = 4;
+        shape = j == 6 ? SCAN_WIDE6 : j + 2;
+        if (j < 3 || shape < best->shape) continue;
+        key = scan_key(v, j);
+        if (j == 6) key = scan_six(key | (uint64_t)(v[4] | (uint32_t)v[5] << 8) << 32);
+        price = scan_price(v, j) + 4 * scan_width(scan_crowd(crowd, room, shape, key, 0));
+        if (shape > best->shape || price < cheapest) { best->shape = shape; best->place = place; best->key = key; cheapest = price; }
     }
 }
 
@@ -262,7 +277,11 @@ static void scan_deal(const scan_anchor *anchors, uint32_t count, uint32_t bucke
     }
 }
 
-static const uint8_t SCAN_MIX[SCAN_LOOKUPS - 4][3] = {{0, 1, 3}, {2, 3, 3}, {1, 2, 3}, {0, 2, 5}, {1, 3, 5}, {0, 3, 5}};
+/* What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in. */
+static const uint8_t SCAN_ASK[SCAN_LOOKUPS][3] = {{0, 0, 0}, {1, 1, 0}, {3, 3, 0}, {1, 2, 3}, {0, 2, 5}, {1, 3, 5}, {2, 2, 0}, {0, 1, 3}, {2, 3, 3}, {0, 3, 5}};
+
+/* With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked. */
+static const uint8_t SCAN_FEW[4] = {25, 25, 26, 27};
 
 /* The byte tables of the first filter, how many of them to ask, and the nibble tables. */
 static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anchor *anchors, uint32_t count, uint8_t *bucket) {
@@ -272,27 +291,22 @@ static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anch
     scan_deal(anchors, count, 8, bucket, shape_of);
     for (b = 0; b < 8; b++)
         for (j = 0; shape_of[b] && j < SCAN_LOOKUPS; j++) {
-            uint32_t reach = j < 4 ? j : SCAN_MIX[j - 4][1];
-            if (reach >= shape_of[b])
+            if (SCAN_ASK[j][1] >= shape_of[b])
                 for (i = 0; i < 256; i++) table[j * 256 + i] |= (uint8_t)(1u << b);
             if (shape_of[b] <= 2) shorts |= 1u << b;
         }
     for (i = 0; i < count; i++) {
         const uint8_t *w = m->pool + m->place[anchors[i].number] + anchors[i].place, *bits = w + m->length[anchors[i].number];
         uint8_t bit = (uint8_t)(1u << bucket[i]);
-        for (j = 0; j < anchors[i].shape; j++) {
-            uint32_t free = ~bits[j] & 0xFFu, sub = 0;
-            do { table[j * 256 + (w[j] | sub)] |= bit; sub = (sub - free) & free; } while (sub);
-        }
-        for (j = 4; j < SCAN_LOOKUPS; j++) {
-            uint32_t one = SCAN_MIX[j - 4][0], two = SCAN_MIX[j - 4][1], r = SCAN_MIX[j - 4][2], f, g, x = 0, y;
+        for (j = 0; j < SCAN_LOOKUPS; j++) {
+            uint32_t one = SCAN_ASK[j][0], two = SCAN_ASK[j][1], r = SCAN_ASK[j][2], f, g, x = 0, y;
             if (two >= anchors[i].shape) continue;
             f = ~bits[one] & 0xFFu;
-            g = ~bits[two] & 0xFFu;
+            g = one == two ? 0 : ~bits[two] & 0xFFu;
             do {
                 y = 0;
                 do {
-                    uint32_t v = w[two] | y;
+                    uint32_t v = one == two ? 0 : w[two] | y;
                     table[j * 256 + ((w[one] | x) ^ ((v << r | v >> (8 - r)) & 0xFF))] |= bit;
                     y = (y - g) & g;
                 } while (y);
@@ -300,7 +314,7 @@ static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anch
             } while (x);
         }
     }
-    for (k = 6; k <= SCAN_LOOKUPS && !chosen; k += 2) {
+    for (k = 4; k <= SCAN_LOOKUPS && !chosen; k += 2) {
         estimate = 0;
         for (b = 0; b < 8; b++) {
             uint64_t part = (uint64_t)1 << 32;
@@ -311,9 +325,9 @@ static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anch
             }
             estimate += part;
         }
-        if (estimate < (uint64_t)1 << 23) chosen = k;
+        if (estimate < (uint64_t)1 << SCAN_FEW[k / 2 - 2]) chosen = k;
     }
-    if (!chosen) chosen = estimate < (uint64_t)1 << 27 ? SCAN_LOOKUPS : 4;
+    if (!chosen) chosen = 4;
     scan_put(blob + 28, chosen);
     scan_put(blob + 48, shorts);
     scan_deal(anchors, count, 16, bucket, shape_of);
@@ -354,6 +368,11 @@ static void scan_mark(uint8_t *map, uint32_t bits, uint32_t word) {
     map[hash >> 3] |= (uint8_t)(1u << (hash & 7));
 }
 
+static void scan_mark_six(uint8_t *map, uint32_t bits, uint32_t fold, uint64_t word) {
+    uint32_t hash = ((uint32_t)word & fold) * SCAN_MULTIPLIER, at = (hash >> (32 - bits) & ~31u) | scan_six_bit(hash, word);
+    map[at >> 3] |= (uint8_t)(1u << (at & 7));
+}
+
 static void scan_mark_any(uint8_t *map, uint32_t bits, uint32_t word) {
     uint32_t fourth = 0;
     do { scan_mark(map, bits, word | fourth << 24); fourth = (fourth - 0xDFu) & 0xDFu; } while (fourth);
@@ -365,9 +384,9 @@ static uint32_t scan_map_bits(uint64_t marks) {
 }
 
 static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, uint8_t *bucket, const uint32_t *visit, uint32_t visits) {
-    uint64_t entries = 0, marks = 0, threes = 0, spread = 0, fours = 0, sixes = 0, size;
-    uint32_t i, n, narrow = 0, shapes = 0, furthest = 0, slot_bits, bits, wide_bits, six_bits, four_bits, flags = 0, number, *slots;
-    uint8_t *blob, *p, *map, *wide, *six, *four, *entry;
+    uint64_t entries = 0, marks = 0, threes = 0, spread = 0, fours = 0, size;
+    uint32_t i, n, narrow = 0, shapes = 0, furthest = 0, slot_bits, bits, wide_bits, fold, flags = 0, number, *slots;
+    uint8_t *blob, *p, *map, *wide, *entry;
     for (i = 0; i < m->patterns; i++) {
         scan_anchor *a = anchors + i;
         const uint8_t *mask = m->pool + m->place[i] + m->length[i] + a->place;
@@ -384,22 +403,21 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
             dense[narrow] = *a;
             dense[narrow].shape = 4;
             dense[narrow++].key = scan_u32(m->pool + m->place[i] + a->place) & SCAN_FOLD;
-            sixes++;
+            fours++;
         }
         if (n == 3) threes += keys;
         if (n == 4) fours += keys;
-        if (n == SCAN_WIDE4) spread += 1;
+        if (n == SCAN_WIDE4 || n == SCAN_WIDE6) spread += 1;
         if (n == SCAN_WIDE3) spread += 128;
     }
-    marks = fours + sixes + 128 * threes;
-    four_bits = sixes ? scan_map_bits(fours + 128 * threes) : 0;
-    six_bits = sixes ? scan_map_bits(sixes) : 0;
-    if (marks > 1u << 18 || (16 * threes > fours + sixes && marks > 4096)) { marks -= 127 * threes; flags |= SCAN_THREE_BYTES; }
+    marks = fours + 128 * threes;
+    if (marks > 1u << 18 || (16 * threes > fours && marks > 4096)) { marks -= 127 * threes; flags |= SCAN_THREE_BYTES; }
+    fold = flags & SCAN_THREE_BYTES ? SCAN_FOLD & 0xFFFFFFu : SCAN_FOLD;
     bits = scan_map_bits(marks);
     wide_bits = spread ? scan_map_bits(spread) : 0;
     n = (uint32_t)scan_width(2 * entries);
     slot_bits = n < 8 ? 8 : n > 18 ? 18 : n;
-    size = SCAN_VISIT + 16 * (uint64_t)visits + ((uint64_t)4 << slot_bits) + 4 + scan_map_bytes(bits) + scan_map_bytes(wide_bits) + scan_map_bytes(six_bits) + scan_map_bytes(four_bits) +
+    size = SCAN_VISIT + 16 * (uint64_t)visits + ((uint64_t)4 << slot_bits) + 4 + scan_map_bytes(bits) + scan_map_bytes(wide_bits) +
            entries * 32 + 16 * (uint64_t)m->patterns + m->pooled;
     if (size > 0xFFFFFFFFu) return -2;
     blob = m->blob = (uint8_t *)calloc((size_t)size, 1);
@@ -418,17 +436,13 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
     scan_put(blob + 40, (uint32_t)size);
     scan_put(blob + 44, shapes);
     scan_put(blob + 52, flags);
-    scan_put(blob + 56, six_bits);
-    scan_put(blob + 60, four_bits);
     qsort(dense, narrow, sizeof *dense, scan_by_key);
     scan_fill_lookups(m, blob, dense, narrow, bucket);
     p = blob + SCAN_VISIT;
     for (i = 0; i < 4 * visits; i++, p += 4) scan_put(p, visit[i]);
     map = p + ((size_t)4 << slot_bits) + 4;
     wide = map + ((size_t)1 << bits >> 3);
-    six = wide + scan_map_bytes(wide_bits);
-    four = six + scan_map_bytes(six_bits);
-    entry = four + scan_map_bytes(four_bits);
+    entry = wide + scan_map_bytes(wide_bits);
     for (int pass = 0; pass < 2; pass++) {
         for (number = 0; number < m->patterns; number++) {
             const scan_anchor *a = anchors + number;
@@ -445,18 +459,19 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
                 scan_put(e + 8, a->place | a->shape << 16 | (uint32_t)(m->align[number] == 1) << 24 | a->visit << 25);
                 scan_put(e + 12, length);
                 for (j = 0; j < 8 && j < length; j++) { e[16 + j] = want[j]; e[24 + j] = mask[j]; }
-                if (a->shape == 4 || a->shape == SCAN_SIX) {
-                    uint32_t begins = a->shape == 4 ? key : scan_u32(want + a->place) & SCAN_FOLD;
-                    scan_mark(map, bits, flags & SCAN_THREE_BYTES ? begins & 0xFFFFFFu : begins);
-                    if (a->shape == SCAN_SIX) scan_mark(six, six_bits, key);
-                    else if (four_bits) scan_mark(four, four_bits, key);
-                } else if (a->shape == 3) {
-                    if (four_bits) scan_mark_any(four, four_bits, key);
+                if (a->shape == 4) scan_mark(map, bits, key & fold);
+                else if (a->shape == SCAN_SIX) scan_mark_six(map, bits, fold, scan_u32(want + a->place) | (uint64_t)(want[a->place + 4] | (uint32_t)want[a->place + 5] << 8) << 32);
+                else if (a->shape == 3) {
                     scan_mark(blob + SCAN_THREES, 15, key);
                     if (flags & SCAN_THREE_BYTES) scan_mark(map, bits, key);
                     else scan_mark_any(map, bits, key);
                 } else if (a->shape == SCAN_WIDE4) scan_mark(wide, wide_bits, key);
                 else if (a->shape == SCAN_WIDE3) scan_mark_any(wide, wide_bits, key);
+                else if (a->shape == SCAN_WIDE6) {
+                    uint64_t word = 0;
+                    for (j = 0; j < 6; j++) word |= (uint64_t)want[a->place + 2 * j] << (8 * j);
+                    scan_mark_six(wide, wide_bits, SCAN_FOLD, word);
+                }
             } while (n <= 4 && scan_next_key(mask + a->place, n, &sub));
         }
         if (!pass) {

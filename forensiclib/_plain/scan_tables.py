@@ -3,19 +3,19 @@
 A signature is found by its anchor: up to four neighbouring bytes of it (six in lists of more than
 1,024), the rarest on disks, of which not too many others have the same already. Bit 5 of each byte is left out of an anchor's key,
 so that letter case costs nothing. Where 64 or more signatures have letters with zero bytes between
-them (UTF-16), three or four such letters are their anchor. Signatures of an align of 512 and more
+them (UTF-16), three, four or six such letters are their anchor. Signatures of an align of 512 and more
 are looked for where they may lie, and nowhere else.
 
     header    16 uint32: magic, patterns, entries, visits, bits of the slots, of the bitmap, of the wide
               bitmap (0: none), look-ups to ask, largest place of an anchor, pool bytes, blob bytes,
-              shapes in use, buckets of anchors of one and two bytes, flags, bits of two more bitmaps
-    look-ups  10 x 256: which of 8 buckets accept a byte at places 0 to 3, or a mix of two places
+              shapes in use, buckets of anchors of one and two bytes, flags, 0, 0
+    look-ups  10 x 256: which of 8 buckets accept a byte at one place, or a mix of two places
     nibbles   2 groups x 4 places x (low, high) x 16: the same for 16 buckets, by nibbles
     threes    4096 bytes: a bit for the hash of each anchor of three bytes
     visits    uint32 align, phase, place of the anchor, shape
     slots     2^bits + 1 uint32: where the entries of a hash begin
-    bitmaps   a bit for the hash of the first four bytes of each anchor; of spread letters; of six bytes; of
-              four where an anchor has no six
+    bitmaps   a bit for the hash of the four bytes of each anchor; for those of six bytes another bit of the same
+              32, which two more bytes choose; and one such bitmap of spread letters
     entries   uint32 key, pattern, place | shape << 16 | (align is 1) << 24 | visit << 25, length; 8 bytes, 8 mask bytes
     patterns  uint32 place in the pool, length, align, phase
     pool      bytes and mask of each
@@ -39,16 +39,18 @@ __all__ = ["HEADER", "MAGIC", "scan_compile", "scan_patterns"]
 
 Pattern = tuple[bytes, bytes | None, int, int]
 
-MAGIC = 0x324E4353
+MAGIC = 0x334E4353
 HEADER = struct.Struct("<16I")
 _MULTIPLIER, _SHAPE, _FOLD = 0x9E3779B1, 0x85EBCA6B, 0xDFDFDFDF
-_WIDE3, _WIDE4, _SIX, _SPARSE = 5, 6, 7, 8
-"""Shapes of an anchor: 1 to 4 neighbouring bytes, 3 or 4 spread letters, six bytes; and added to 1 to 4: on a sector."""
+_WIDE3, _WIDE4, _SIX, _SPARSE, _WIDE6 = 5, 6, 7, 8, 16
+"""Shapes of an anchor: 1 to 4 neighbouring bytes, 3 or 4 spread letters, six bytes; added to 1 to 4: on a sector; six spread letters."""
 _VISITS = 64
 _SECTOR = 512
 _LOOKUPS = 10
-_MIX = ((0, 1, 3), (2, 3, 3), (1, 2, 3), (0, 2, 5), (1, 3, 5), (0, 3, 5))
-"""Look-ups 4 to 9: place, other place, how far the byte there is rotated before it is added to the first."""
+_ASK = ((0, 0, 0), (1, 1, 0), (3, 3, 0), (1, 2, 3), (0, 2, 5), (1, 3, 5), (2, 2, 0), (0, 1, 3), (2, 3, 3), (0, 3, 5))
+"""What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in."""
+_FEW = (25, 25, 26, 27)
+"""With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked."""
 _USE_NIBBLES, _THREE_BYTES = 1, 2
 
 _LETTER = (21, 14, 18, 17, 24, 15, 14, 15, 21, 3, 10, 19, 16, 21, 21, 17, 4, 21, 21, 22, 17, 10, 11, 10, 13, 3)
@@ -141,25 +143,29 @@ def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None, six: bool
 
 
 def _spread(want: bytes, mask: bytes, crowd: Crowd) -> tuple[int, int, int]:
-    """The same for three or four letters with zero bytes between them; shape 0: there are none."""
+    """The same for three, four or six letters with zero bytes between them; shape 0: there are none."""
     best, cheapest = (0, 0, 0), 0
     for place in range(min(64, len(want) - 4)):
-        key = b""
-        for at in range(place, min(place + 8, len(want)), 2):
-            if ~mask[at] & 0xDF or not want[at] & 0xDF or (key and (want[at - 1] or mask[at - 1] != 0xFF)):
+        letters = b""
+        for at in range(place, min(place + 12, len(want)), 2):
+            if ~mask[at] & 0xDF or not want[at] & 0xDF or (letters and (want[at - 1] or mask[at - 1] != 0xFF)):
                 break
-            key += bytes((want[at] & 0xDF,))
-        shape = len(key) + 2
-        if len(key) < 3 or shape < best[0]:
+            letters += bytes((want[at] & 0xDF,))
+        if len(letters) == 5:
+            letters = letters[:4]
+        shape = _WIDE6 if len(letters) == 6 else len(letters) + 2
+        if len(letters) < 3 or shape < best[0]:
             continue
-        price = _price(key) + 4 * crowd[shape, _number(key)].bit_length()
+        key = _six(_number(letters))
+        price = _price(letters) + 4 * crowd[shape, key].bit_length()
         if shape > best[0] or price < cheapest:
-            best, cheapest = (shape, _number(key), place), price
+            best, cheapest = (shape, key, place), price
     return best
 
 
-def _first_four(want: bytes, anchor: _Anchor) -> int:
-    return _number(want[anchor.place : anchor.place + 4]) & _FOLD
+def _first_six(want: bytes, anchor: _Anchor) -> int:
+    step = 2 if anchor.shape == _WIDE6 else 1
+    return _number(want[anchor.place : anchor.place + 6 * step : step])
 
 
 def _hash(word: int, bits: int) -> int:
@@ -213,27 +219,25 @@ def _lookups(anchors: list[_Anchor], values: Values) -> tuple[bytes, int, int]:
     buckets, lengths = _deal(anchors, 8)
     sets: list[list[set[int]]] = [[set() for _ in range(_LOOKUPS)] for _ in range(8)]
     for bucket, length in zip(sets, lengths, strict=True):
-        for j in range(_LOOKUPS):
-            if length and (j if j < 4 else _MIX[j - 4][1]) >= length:
+        for j, (_, two, _) in enumerate(_ASK):
+            if length and two >= length:
                 bucket[j].update(range(256))
     for number, anchor in zip(buckets, anchors, strict=True):
-        for j in range(anchor.shape):
-            sets[number][j].update(values(anchor, j))
-        for j, (one, two, r) in enumerate(_MIX, 4):
+        for j, (one, two, r) in enumerate(_ASK):
             if two < anchor.shape:
-                turned = [(v << r | v >> (8 - r)) & 0xFF for v in values(anchor, two)]
+                turned = [(v << r | v >> (8 - r)) & 0xFF for v in values(anchor, two)] if one != two else [0]
                 sets[number][j].update(v ^ t for v in values(anchor, one) for t in turned)
     table = bytearray(256 * _LOOKUPS)
     for number, bucket in enumerate(sets):
         for j, accepted in enumerate(bucket):
             for value in accepted:
                 table[256 * j + value] |= 1 << number
-    for asked in range(6, _LOOKUPS + 1, 2):
+    for asked, few in zip((4, 6, 8, _LOOKUPS), _FEW, strict=True):
         passing = _estimate([[len(accepted) for accepted in bucket[:asked]] for bucket in sets])
-        if passing < 1 << 23:
+        if passing < 1 << few:
             break
     else:
-        asked = _LOOKUPS if passing < 1 << 27 else 4
+        asked = 4
     return bytes(table), asked, sum(1 << i for i, length in enumerate(lengths) if length in (1, 2))
 
 
@@ -267,6 +271,13 @@ class _Bits:
 
     def mark(self, word: int) -> None:
         at = _hash(word, self.bits)
+        self.map[at >> 3] |= 1 << (at & 7)
+
+    def mark_six(self, word: int, fold: int) -> None:
+        """The word's first bytes choose 32 bits, two or three more which of them."""
+        first = (word & fold) * _MULTIPLIER & 0xFFFFFFFF
+        bit = (first + (word >> 24 & 0xDFDFDF) * _SHAPE & 0xFFFFFFFF) >> 27
+        at = first >> (32 - self.bits) & ~31 | bit
         self.map[at >> 3] |= 1 << (at & 7)
 
     def mark_any(self, word: int) -> None:
@@ -338,11 +349,11 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     marks: Counter[int] = Counter()
     for anchor in anchors:
         marks[anchor.shape] += len(keys(anchor))
-    whole, fours = marks[4] + marks[_SIX], marks[4] + 128 * marks[3]
+    whole, wide = marks[4] + marks[_SIX], marks[_WIDE4] + marks[_WIDE6] + 128 * marks[_WIDE3]
     short = whole + 128 * marks[3] > 1 << 18 or (16 * marks[3] > whole and whole + 128 * marks[3] > 4096)
+    fold = _FOLD & 0xFFFFFF if short else _FOLD
     narrow = _Bits(_map_bits(whole + (1 if short else 128) * marks[3]))
-    six, four = (_Bits(_map_bits(marks[_SIX])), _Bits(_map_bits(fours))) if marks[_SIX] else (None, None)
-    spread = _Bits(_map_bits(marks[_WIDE4] + 128 * marks[_WIDE3])) if marks[_WIDE4] + marks[_WIDE3] else None
+    spread = _Bits(_map_bits(wide)) if wide else None
     threes = _Bits(15)
     slot_bits = max(8, min(18, (2 * sum(marks.values())).bit_length()))
     slots: list[list[bytes]] = [[] for _ in range(1 << slot_bits)]
@@ -353,20 +364,19 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
         for key in keys(anchor):
             entry = struct.pack("<4I8s8s", key, anchor.number, about, len(want), want[:8], bits[:8])
             slots[_hash(key ^ shape * _SHAPE & 0xFFFFFFFF, slot_bits)].append(entry)
-            if shape in (4, _SIX):
-                begins = key if shape == 4 else _first_four(want, anchor)
-                narrow.mark(begins & 0xFFFFFF if short else begins)
-                if six and four:
-                    (six if shape == _SIX else four).mark(key)
+            if shape == 4:
+                narrow.mark(key & fold)
+            elif shape == _SIX:
+                narrow.mark_six(_first_six(want, anchor), fold)
             elif shape == 3:
-                if four:
-                    four.mark_any(key)
                 threes.mark(key)
                 (narrow.mark if short else narrow.mark_any)(key)
+            elif spread and shape == _WIDE6:
+                spread.mark_six(_first_six(want, anchor), _FOLD)
             elif spread and shape in (_WIDE3, _WIDE4):
                 (spread.mark if shape == _WIDE4 else spread.mark_any)(key)
     dense = [a for a in anchors if a.shape <= 4]
-    dense += [_Anchor(4, _first_four(pairs[a.number][0], a), a.number, a.place) for a in anchors if a.shape == _SIX]
+    dense += [_Anchor(4, _first_six(pairs[a.number][0], a) & _FOLD, a.number, a.place) for a in anchors if a.shape == _SIX]
     dense.sort()
     lookups, asked, shorts = _lookups(dense, values)
     nibbles, use_nibbles = _nibbles(dense, values)
@@ -374,16 +384,16 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     for slot in slots:
         ends.append(ends[-1] + len(slot))
     body = lookups + nibbles + bytes(threes.map) + b"".join(struct.pack("<4I", *v) for v in visits) + struct.pack(f"<{len(ends)}I", *ends)
-    body += b"".join(bytes(m.map) for m in (narrow, spread, six, four) if m) + b"".join(e for slot in slots for e in slot)
+    body += b"".join(bytes(m.map) for m in (narrow, spread) if m) + b"".join(e for slot in slots for e in slot)
     body += b"".join(heads) + bytes(pool)
     if HEADER.size + len(body) > 0xFFFFFFFF:
         raise UsageError("the tables of these signatures pass 4 GiB")
     furthest = max((a.place for a in anchors), default=0)
-    shapes = sum(1 << n for n in range(1, 8) if marks[n])
+    shapes = sum(1 << n for n in (1, 2, 3, 4, _WIDE3, _WIDE4, _SIX, _WIDE6) if marks[n])
     flags = _USE_NIBBLES * use_nibbles | _THREE_BYTES * short
     head = HEADER.pack(
         MAGIC, len(patterns), ends[-1], len(visits), slot_bits, narrow.bits, spread.bits if spread else 0, asked, furthest, len(pool),
-        HEADER.size + len(body), shapes, shorts, flags, six.bits if six else 0, four.bits if four else 0,
+        HEADER.size + len(body), shapes, shorts, flags, 0, 0,
     )  # fmt: skip
     return head + body
 

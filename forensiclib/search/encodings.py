@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from forensiclib.core.errors import UsageError
 
-__all__ = ["STANDARD", "UNICODE", "following", "joins", "named", "previous", "single_byte"]
+__all__ = ["STANDARD", "UNICODE", "ascii_step", "following", "joins", "named", "previous", "single_byte"]
 
 UNICODE = ("utf-8", "utf-16-le", "utf-16-be")
 STANDARD = (
@@ -58,6 +58,15 @@ def single_byte(encoding: str) -> tuple[str | None, ...] | None:
     return tuple(out)
 
 
+@lru_cache(maxsize=256)
+def ascii_step(encoding: str) -> int:
+    """Bytes of each character of text of nothing but ASCII, where any 7-bit values are such text: 1 or, of UTF-16, 2; else 0."""
+    if encoding in ("utf-16-le", "utf-16-be"):
+        return 2
+    every = bytes(range(128))
+    return 1 if _decoded(every, encoding) == every.decode("ascii") else 0
+
+
 def _decoded(piece: bytes, encoding: str) -> str:
     try:
         return piece.decode(encoding)
@@ -68,6 +77,8 @@ def _decoded(piece: bytes, encoding: str) -> str:
 def previous(data: memoryview, at: int, encoding: str) -> str:
     """The character that ends before ``at``; "" at the start and where the bytes are none. In code pages of two bytes the
     longest that can be read counts."""
+    if encoding == "utf-8" and at and data[at - 1] < 0x80:
+        return chr(data[at - 1])
     lengths = (2, 4) if encoding.startswith("utf-16") else (4,) if encoding.startswith("utf-32") else (4, 3, 2, 1)
     for length in lengths:
         if at >= length and len(text := _decoded(bytes(data[at - length : at]), encoding)) == 1:
@@ -77,6 +88,8 @@ def previous(data: memoryview, at: int, encoding: str) -> str:
 
 def following(data: memoryview, at: int, encoding: str) -> str:
     """The character that begins at ``at``; "" at the end and where the bytes are none."""
+    if encoding == "utf-8" and at < len(data) and data[at] < 0x80:
+        return chr(data[at])
     lengths = (2, 4) if encoding.startswith("utf-16") else (4,) if encoding.startswith("utf-32") else (1, 2, 3, 4)
     for length in lengths:
         if at + length <= len(data) and len(text := _decoded(bytes(data[at : at + length]), encoding)) == 1:

@@ -167,7 +167,21 @@ def _shown(data: memoryview, start: int, end: int, encoding: str, before: bool) 
     if encoding.startswith("utf-16") and (end - start) % 2:
         start, end = (start + 1, end) if before else (start, end - 1)
     text = bytes(data[start:end]).decode(encoding, "replace")
-    return "".join(c if c.isprintable() and c != "\ufffd" else " " if c in "\t\n\r" else "." for c in text)
+    return text.translate(_SIGNS)
+
+
+class _Signs(dict[int, str]):
+    """For str.translate: how a character is shown. Remembers those that it was asked for, up to a bound."""
+
+    def __missing__(self, code: int) -> str:
+        c = chr(code)
+        shown = c if c.isprintable() and c != "\ufffd" else " " if c in "\t\n\r" else "."
+        if len(self) < 1 << 14:
+            self[code] = shown
+        return shown
+
+
+_SIGNS = _Signs()
 
 
 def settled(hits: Iterable[Hit]) -> Iterator[Hit]:

@@ -10,7 +10,7 @@ from itertools import count
 
 from forensiclib import kernels
 from forensiclib.core.errors import UsageError
-from forensiclib.search.encodings import following, joins, named, previous
+from forensiclib.search.encodings import ascii_step, following, joins, named, previous
 from forensiclib.search.folding import Equality, fold, plain, spellings, width
 
 __all__ = ["LONGEST", "Words", "compile_words"]
@@ -69,6 +69,15 @@ class Words:
     def _rest(self, data: memoryview, at: int, owner: _Owner) -> int:
         """Bytes of the whole term at ``at``, 0 when only its beginning stands there."""
         folded, encoding = self.folded[owner.term], self.encodings[owner.encoding]
+        step = ascii_step(encoding)
+        size = step * len(folded)
+        piece = bytes(data[at : at + size])
+        if step == 2:
+            high, piece = piece[encoding == "utf-16-le" :: 2], piece[encoding == "utf-16-be" :: 2]
+            step = 1 if high.count(0) == len(folded) else 0
+        if step and piece.isascii():  # each character is one of the folded text
+            text = piece.decode("ascii")
+            return size if (text.lower() if self.equality.case else text) == folded else 0
         piece = bytes(data[at : at + 4 * len(folded)])
         try:
             text = piece.decode(encoding)
