@@ -47,7 +47,9 @@ HEADER2 = layout(
     )
 )
 # What version 3 has behind it; compression_type is there when header_length reaches it.
-HEADER3 = layout(Struct(40, incompatible=u64be, compatible=u64be, autoclear=u64be, refcount_order=u32be, length=u32be, compression=u8, pad=Bytes(7)))
+HEADER3 = layout(
+    Struct(40, incompatible=u64be, compatible=u64be, autoclear=u64be, refcount_order=u32be, length=u32be, compression=u8, pad=Bytes(7))
+)
 DIRTY, CORRUPT, EXTERNAL_DATA, COMPRESSION_TYPE, EXTENDED_L2 = 1, 2, 4, 8, 16
 RAW_EXTERNAL = 2
 """Autoclear bit: the external data file is a raw image of the disk."""

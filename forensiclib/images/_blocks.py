@@ -121,7 +121,9 @@ class BlockSource(ByteSource):
                 part[:] = bytes(length)
             elif (got := source.read_into(start, part)) < length:
                 span = Span(root_of(source), start, length)
-                raise Truncated(self.what, span, f"offset {offset + done + got} of the disk lies behind the end of the file, at {source.size}")
+                raise Truncated(
+                    self.what, span, f"offset {offset + done + got} of the disk lies behind the end of the file, at {source.size}"
+                )
             done += length
         return done
 

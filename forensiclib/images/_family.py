@@ -73,18 +73,13 @@ class Family:
         """The file that one of the hints names: among the listed ones, then beside ``path``. Of a hint only the last part counts; a link
         beside ``path`` that leaves the folder is not followed, since the evidence may have made it."""
         folder = os.path.dirname(path)
+        beside = [os.path.join(folder, n) for n in sorted(os.listdir(folder or "."))]
         for name in dict.fromkeys(filter(None, map(base_name, hints))):
-            for same in (lambda a, b: a == b, lambda a, b: a.casefold() == b.casefold()):
-                for listed in self.listed[1:]:
-                    if same(os.path.basename(listed), name):
-                        return listed
-                candidate = os.path.join(folder, name)
-                if os.path.isfile(candidate) and _stays(candidate, folder):
+            exact = [p for p in (*self.listed[1:], *beside) if os.path.basename(p) == name]
+            folded = [p for p in (*self.listed[1:], *beside) if os.path.basename(p).casefold() == name.casefold()]
+            for candidate in (*exact, *folded):
+                if os.path.isfile(candidate) and (candidate in self.listed or _stays(candidate, folder)):
                     return candidate
-                for other in sorted(os.listdir(folder or ".")):
-                    candidate = os.path.join(folder, other)
-                    if same(other, name) and os.path.isfile(candidate) and _stays(candidate, folder):
-                        return candidate
         return None
 
     def need(self, path: str, hints: Iterable[str], what: str, known: str = "") -> str:
@@ -125,7 +120,7 @@ def opened(paths: Sequence[str], budget: Budget, opener: Callable[[Family, str],
         undo.pop_all()
     facts = dict(image.facts)
     if len(family.chain) > 1:
-        facts["chain"] = " <- ".join(family.chain)
+        facts.setdefault("chain", " <- ".join(family.chain))
     return Image(
         image.data,
         format=image.format,
@@ -137,5 +132,3 @@ def opened(paths: Sequence[str], budget: Budget, opener: Callable[[Family, str],
         close_with=(pool.close,),
         snapshots=image.snapshots,
     )
-
-

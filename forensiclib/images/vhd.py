@@ -21,7 +21,7 @@ from forensiclib.images._blocks import BlockSource, Locate, Place, Table, padded
 from forensiclib.images._family import Family, base_name, opened
 from forensiclib.images._files import PooledFile
 
-__all__ = ["FORMAT", "open_vhd"]
+__all__ = ["FORMAT", "Layer", "layer", "open_vhd"]
 
 SECTOR = 512
 _SUFFIXES = (".vhd", ".avhd")
@@ -30,7 +30,9 @@ BITMAPS = 1 << 21
 
 
 @dataclass(slots=True)
-class _Layer:
+class Layer:
+    """One disk of a chain: its bytes, its footer, what that says in words."""
+
     data: ByteSource
     footer: dict[str, int | bytes]
     facts: dict[str, str]
@@ -75,7 +77,11 @@ def _footer(file: PooledFile, budget: Budget) -> tuple[dict[str, int | bytes], i
     if not at_end:
         if _number(fields, "type") == f.FIXED:
             raise NotThisFormat("VHD", Span(file.root, 0, 512), "the footer of a fixed disk at the start and none at the end")
-        budget.report(Truncated("VHD footer", Span(file.root, file.size, 0), "none at the end: the file was cut short or written on; the copy is used"))
+        budget.report(
+            Truncated(
+                "VHD footer", Span(file.root, file.size, 0), "none at the end: the file was cut short or written on; the copy is used"
+            )
+        )
     elif _number(fields, "type") != f.FIXED and not any(at == 0 for _r, at, _g in found):
         budget.report(Corrupt("VHD footer copy", Span(file.root, 0, 512), "no footer at the start"))
     elif len({raw for raw, _a, good in found if good}) > 1:
@@ -99,7 +105,8 @@ def _facts(fields: dict[str, int | bytes]) -> dict[str, str]:
     return facts
 
 
-def _layer(family: Family, path: str) -> _Layer:
+def layer(family: Family, path: str) -> Layer:
+    """The disk in one file, upon its parents."""
     family.enter(path)
     file, budget = family.open(path), family.budget
     footer, end = _footer(file, budget)
@@ -114,7 +121,7 @@ def _layer(family: Family, path: str) -> _Layer:
             budget.report((Truncated if size > end else Corrupt)("VHD fixed disk", Span(file.root, 0, end), text))
         media = file.slice(0, end)
         data: ByteSource = BlockSource(size, lambda offset: (media, offset, size - offset), "VHD fixed disk")
-        return _Layer(data, footer, _facts(footer))
+        return Layer(data, footer, _facts(footer))
     if kind not in f.TYPES:
         raise Unsupported("VHD footer", Span(file.root, end, 512), f"a disk of type {kind}")
     return _dynamic(family, path, file, footer, size)
@@ -134,7 +141,7 @@ def _header(file: PooledFile, at: int, budget: Budget) -> dict[str, int | bytes]
     return fields
 
 
-def _dynamic(family: Family, path: str, file: PooledFile, footer: dict[str, int | bytes], size: int) -> _Layer:
+def _dynamic(family: Family, path: str, file: PooledFile, footer: dict[str, int | bytes], size: int) -> Layer:
     at = _number(footer, "data_offset")
     head = _header(file, at, family.budget)
     block, entries = _number(head, "block_size"), _number(head, "max_entries")
@@ -152,11 +159,11 @@ def _dynamic(family: Family, path: str, file: PooledFile, footer: dict[str, int 
             sector = table[number]
             return (None, 0, run) if sector == f.UNUSED else (file, sector * SECTOR + bitmap + inside, run)
 
-        return _Layer(BlockSource(size, locate, "VHD block"), footer, facts)
+        return Layer(BlockSource(size, locate, "VHD block"), footer, facts)
     under = padded(_parent(family, path, file, head), size)
     facts["parent_id"] = str(uuid.UUID(bytes=_raw(head, "parent_id")))
     facts["parent_name"] = _parent_name(head)
-    return _Layer(BlockSource(size, _differencing(file, table, block, bitmap, under, size), "VHD block"), footer, facts)
+    return Layer(BlockSource(size, _differencing(file, table, block, bitmap, under, size), "VHD block"), footer, facts)
 
 
 class _Bits:
@@ -239,7 +246,7 @@ def _parent(family: Family, path: str, file: PooledFile, head: dict[str, int | b
         names = " or ".join(dict.fromkeys(filter(None, map(base_name, hints)))) or "a file without a name"
         known = f"the disk with the id {uuid.UUID(bytes=wanted)}"
         where = family.need(path, hints, "parent of a VHD", f"{names}, {known}" if not any(map(base_name, hints)) else known)
-    parent = _layer(family, where)
+    parent = layer(family, where)
     if (actual := _raw(parent.footer, "unique_id")) != wanted:
         text = f"{os.path.basename(where)} has the id {uuid.UUID(bytes=actual)}, the child wants {uuid.UUID(bytes=wanted)}"
         raise Corrupt("parent of a VHD", Span(file.root, 0, 0), text)
@@ -254,8 +261,8 @@ def _identity(file: PooledFile) -> bytes:
 
 
 def _open(family: Family, path: str) -> Image:
-    layer = _layer(family, path)
-    return Image(layer.data, format="vhd", name=os.path.basename(path), facts=layer.facts)
+    found = layer(family, path)
+    return Image(found.data, format="vhd", name=os.path.basename(path), facts=found.facts)
 
 
 def open_vhd(paths: Sequence[str], budget: Budget) -> Image:

@@ -50,13 +50,17 @@ def begin(file: ByteSource, budget: Budget) -> Disk:
         elif any(raw):  # a header that was never written is zero
             budget.report(Corrupt(f"VHDX header {number}", Span(root, at, f.SECTOR), "no signature, or its checksum does not match"))
     if not good:
-        raise (Truncated if file.size < f.HEADERS[1] else Corrupt)("VHDX headers", Span(root, f.HEADERS[0], 2 * 0x10000), "neither is valid")
+        raise (Truncated if file.size < f.HEADERS[1] else Corrupt)(
+            "VHDX headers", Span(root, f.HEADERS[0], 2 * 0x10000), "neither is valid"
+        )
     head = max(good, key=lambda h: _n(h, "sequence"))
     if _n(head, "version") != 1 or _n(head, "log_version"):
-        raise Unsupported("VHDX header", Span(root, f.HEADERS[0], 0x20000), f"version {head['version']}, log version {head['log_version']}")
+        raise Unsupported(
+            "VHDX header", Span(root, f.HEADERS[0], 0x20000), f"version {_n(head, 'version')}, log version {_n(head, 'log_version')}"
+        )
     disk = Disk(file, head)
     disk.facts["creator"] = ident[8:].decode("utf-16-le", "replace").partition("\0")[0]
-    disk.facts["sequence_number"] = str(head["sequence"])
+    disk.facts["sequence_number"] = str(_n(head, "sequence"))
     for name in ("file_write", "data_write", "log"):
         disk.facts[f"{name}_guid"] = guid(_b(head, name))
     if _b(head, "log") != bytes(16):
@@ -84,7 +88,9 @@ def _regions(disk: Disk, budget: Budget) -> dict[str, tuple[int, int]]:
     for number, at in enumerate(f.REGIONS, 1):
         raw = disk.file.read_at(at, f.REGION_BYTES)
         if len(raw) < f.REGION_BYTES or raw[:4] != b"regi" or not summed(raw):
-            budget.report(Corrupt(f"VHDX region table {number}", Span(root, at, f.REGION_BYTES), "no signature, or its checksum does not match"))
+            budget.report(
+                Corrupt(f"VHDX region table {number}", Span(root, at, f.REGION_BYTES), "no signature, or its checksum does not match")
+            )
             continue
         count = f.REGION_TABLE.dict(raw)["count"]
         if count > 2047:
@@ -101,7 +107,9 @@ def _regions(disk: Disk, budget: Budget) -> dict[str, tuple[int, int]]:
     if not found:
         raise Corrupt("VHDX region tables", Span(root, f.REGIONS[0], 2 * f.REGION_BYTES), "neither is valid")
     if len(found) == 2 and found[0][0] != found[1][0]:
-        budget.report(Corrupt("VHDX region tables", Span(root, f.REGIONS[0], 2 * f.REGION_BYTES), "both are valid and differ; the first is used"))
+        budget.report(
+            Corrupt("VHDX region tables", Span(root, f.REGIONS[0], 2 * f.REGION_BYTES), "both are valid and differ; the first is used")
+        )
     for name in (f.REGION_BAT, f.REGION_METADATA):
         if name not in found[0][0]:
             raise Corrupt("VHDX region table", Span(root, f.REGIONS[found[0][1] - 1], f.REGION_BYTES), f"no region {name}")
@@ -187,5 +195,3 @@ def describe(disk: Disk, budget: Budget) -> None:
             raise Corrupt("VHDX metadata", span, "a differencing disk without a parent locator")
         disk.parent = _locator(items[f.PARENT_LOCATOR], span)
         disk.facts |= {f"parent.{k}": v for k, v in disk.parent.items()}
-
-

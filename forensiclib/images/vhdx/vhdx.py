@@ -18,13 +18,14 @@ from forensiclib.images._family import Family, base_name, opened
 from forensiclib.images._files import PooledFile
 from forensiclib.images.vhdx.regions import Disk, begin, describe
 
-__all__ = ["FORMAT", "open_vhdx"]
+__all__ = ["FORMAT", "layer", "open_vhdx"]
 
 _SUFFIXES = (".vhdx", ".avhdx")
 _PATHS = ("relative_path", "volume_path", "absolute_win32_path")
 
 
-def _layer(family: Family, path: str) -> tuple[ByteSource, Disk]:
+def layer(family: Family, path: str) -> tuple[ByteSource, Disk]:
+    """The disk in one file, upon its parents, and what its headers say."""
     family.enter(path)
     disk = begin(family.open(path), family.budget)
     describe(disk, family.budget)
@@ -50,7 +51,7 @@ def _locate(disk: Disk, table: Table, ratio: int, under: ByteSource | None) -> L
         chunk, inside = divmod(number, ratio)
         entry = table[(chunk + 1) * (ratio + 1) - 1]
         if entry & 7 != f.FULL:
-            raise Corrupt("VHDX sector bitmap", Span(root, disk.bat[0], disk.bat[1]), f"block {number} is partly present, its bitmap is not")
+            raise Corrupt("VHDX sector bitmap", Span(root, disk.bat[0], disk.bat[1]), f"block {number} is partial, its bitmap is not there")
         n = block // disk.sector // 8
         found = held.get(number)
         if found is None or found[1] != entry:
@@ -107,7 +108,7 @@ def _parent(family: Family, path: str, disk: Disk) -> ByteSource:
     if where is None:
         known = f"the disk with the data write GUID {' or '.join(wanted) or '(none stated)'}"
         where = family.need(path, [h for h in hints if base_name(h)], "parent of a VHDX", known)
-    data, parent = _layer(family, where)
+    data, parent = layer(family, where)
     if parent.facts["data_write_guid"] not in wanted:
         name = os.path.basename(where)
         text = f"{name} has the data write GUID {parent.facts['data_write_guid']}, the child wants {' or '.join(wanted)}"
@@ -116,7 +117,7 @@ def _parent(family: Family, path: str, disk: Disk) -> ByteSource:
 
 
 def _open(family: Family, path: str) -> Image:
-    data, disk = _layer(family, path)
+    data, disk = layer(family, path)
     return Image(data, format="vhdx", name=os.path.basename(path), facts=disk.facts, sector_size=disk.sector)
 
 

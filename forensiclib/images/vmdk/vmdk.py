@@ -21,7 +21,7 @@ from forensiclib.images._files import PooledFile
 from forensiclib.images.vmdk.descriptor import Descriptor, Extent, announces, parse
 from forensiclib.images.vmdk.sparse import Header, header, sparse
 
-__all__ = ["FORMAT", "open_vmdk"]
+__all__ = ["FORMAT", "Layer", "layer", "open_vmdk"]
 
 SECTOR = 512
 _NUMBERED = re.compile(r"^(.*)-(?:[sf]\d{3,}|\d{6}-delta|delta|sesparse)(\.\w+)$", re.IGNORECASE)
@@ -30,7 +30,7 @@ _SPARSE = ("SPARSE", "VMFSSPARSE", "SESPARSE")
 
 
 @dataclass(slots=True)
-class _Layer:
+class Layer:
     """One disk of a chain: its bytes, and the descriptor that made it (None for an extent that stands alone)."""
 
     data: ByteSource
@@ -75,7 +75,8 @@ def _embedded(made: Header) -> Descriptor | None:
         raise Corrupt(error.what, error.span, error.found) from error
 
 
-def _layer(family: Family, path: str) -> _Layer:
+def layer(family: Family, path: str) -> Layer:
+    """The disk that one file describes, upon its parents."""
     family.enter(path)
     file = family.open(path)
     head = file.read_at(0, 64)
@@ -88,14 +89,14 @@ def _layer(family: Family, path: str) -> _Layer:
     return _bare(family, path, made)
 
 
-def _bare(family: Family, path: str, made: Header) -> _Layer:
+def _bare(family: Family, path: str, made: Header) -> Layer:
     """An extent without any descriptor: all that is here of its disk."""
     found = "an extent whose descriptor is neither listed nor beside it: only this extent's part of the disk is shown, and no parent"
     family.budget.report(Finding("Truncated", "VMDK descriptor", found, path, "vmdk", Span(made.file.root, 0, SECTOR)))
-    return _Layer(sparse(made, None, family.budget), None, _header_facts(made))
+    return Layer(sparse(made, None, family.budget), None, _header_facts(made))
 
 
-def _described(family: Family, path: str, found: Descriptor, made: Header | None) -> _Layer:
+def _described(family: Family, path: str, found: Descriptor, made: Header | None) -> Layer:
     if not found.extents:
         raise Corrupt("VMDK descriptor", Span(os.path.basename(path), 0, 0), "no extent")
     facts = dict(found.values) | {"extents": str(len(found.extents))}
@@ -110,7 +111,7 @@ def _described(family: Family, path: str, found: Descriptor, made: Header | None
         own = made if made is not None and extent.kind in _SPARSE and len(found.extents) == 1 else None
         parts.append(_extent(family, path, extent, own, under))
         at += n
-    return _Layer(parts[0] if len(parts) == 1 else ConcatSource(parts), found, facts)
+    return Layer(parts[0] if len(parts) == 1 else ConcatSource(parts), found, facts)
 
 
 def _parent(family: Family, path: str, found: Descriptor) -> ByteSource | None:
@@ -120,7 +121,7 @@ def _parent(family: Family, path: str, found: Descriptor) -> ByteSource | None:
     name = os.path.basename(path)
     cid = found.values.get("parentcid", "?")
     where = family.need(path, [hint] if hint else [], "parent of a VMDK", f"the disk with the CID {cid}")
-    parent = _layer(family, where)
+    parent = layer(family, where)
     actual = parent.descriptor.cid if parent.descriptor is not None else None
     if actual != found.parent_cid:
         text = f"{name} was made upon the CID {cid}, {os.path.basename(where)} has {'none' if actual is None else f'{actual:08x}'}: " + (
@@ -173,8 +174,8 @@ def _open(family: Family, path: str) -> Image:
         raise NotThisFormat("VMDK", Span(file.root, 0, 64), "neither a descriptor nor a sparse extent")
     if not announces(head) and _embedded(header(file)) is None:
         path = _describing(family, path) or path
-    layer = _layer(family, path)
-    return Image(layer.data, format="vmdk", name=os.path.basename(path), facts=layer.facts)
+    found = layer(family, path)
+    return Image(found.data, format="vmdk", name=os.path.basename(path), facts=found.facts)
 
 
 def open_vmdk(paths: Sequence[str], budget: Budget) -> Image:
