@@ -41,6 +41,6 @@ HEADER = layout(
         uuid_modified=Bytes(16),
         uuid_parent=Bytes(16),
         uuid_parent_modified=Bytes(16),
-        pad=Bytes(24),
+        pad=Bytes(16),
     )
 )
