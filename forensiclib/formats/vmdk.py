@@ -1,7 +1,7 @@
 """VMware virtual disks: the sparse extents.
 
-VMware, Inc., "Virtual Disk Format 5.0" (technical note, 2011): SparseExtentHeader ("Hosted Sparse Extent Header"), COWDisk_Header ("ESX Server
-Sparse Extents"), markers ("Stream-Optimized Compressed Sparse Extents"). The SE-sparse headers have no
+VMware, Inc., "Virtual Disk Format 5.0" (technical note, 2011): SparseExtentHeader ("Hosted Sparse Extent Header"), COWDisk_Header
+("ESX Server Sparse Extents"), markers ("Stream-Optimized Compressed Sparse Extents"). The SE-sparse headers have no
 published specification; Joachim Metz, "VMware Virtual Disk (VMDK) format specification", libvmdk documentation, and the reader of QEMU
 (block/vmdk.c) name their fields. Offsets and sizes count in sectors of 512 bytes.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 from forensiclib.formats._dsl import Bytes, Struct, layout, u8, u16, u32, u64
 
 __all__ = [
-    "COMPRESSED", "COWD", "COWD_ENTRIES", "DESCRIPTOR", "GD_AT_END", "GRAIN", "MARKER", "MARKER_END", "MARKER_FOOTER", "MARKERS", "REDUNDANT",
-    "SE_SPARSE", "SIGNATURE", "SIGNATURE_COWD", "SIGNATURE_SE", "SPARSE", "ZERO_GRAINS",
+    "COMPRESSED", "COWD", "COWD_ENTRIES", "DESCRIPTOR", "GD_AT_END", "GRAIN", "MARKER", "MARKERS", "MARKER_END", "MARKER_FOOTER",
+    "REDUNDANT", "SE_SPARSE", "SIGNATURE", "SIGNATURE_COWD", "SIGNATURE_SE", "SPARSE", "ZERO_GRAINS",
 ]  # fmt: skip
 
 SIGNATURE = b"KDMV"

@@ -6,6 +6,7 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from forensiclib.core.declare import ImageFormat, Signature
 from forensiclib.core.entry import Image, Snapshot
@@ -121,7 +122,7 @@ def _described(file: PooledFile, budget: Budget) -> _Descriptor:
             one.images[_guid(image, "GUID")] = ((image.findtext("Type") or "").strip(), (image.findtext("File") or "").strip())
         storages.append(one)
     storages.sort(key=lambda s: s.start)
-    if not storages or storages[0].start or any(a.end != b.start for a, b in zip(storages, storages[1:])) or storages[-1].end > 1 << 50:
+    if not storages or storages[0].start or any(a.end != b.start for a, b in pairwise(storages)) or storages[-1].end > 1 << 50:
         raise Corrupt("DiskDescriptor.xml", span, "its storages do not cover the disk without a gap")
     if any(s.end < s.start for s in storages):
         raise Corrupt("DiskDescriptor.xml", span, "a storage that ends before it starts")

@@ -93,7 +93,8 @@ def _parent(family: Family, path: str, head: dict[str, int | bytes]) -> ByteSour
             continue
         if (stamp := _guid(head, "uuid_parent_modified")) not in ("00000000-0000-0000-0000-000000000000", _guid(there, "uuid_modified")):
             name = os.path.basename(other)
-            found = f"{name} was changed since the child was made: its modification UUID is {_guid(there, 'uuid_modified')}, the child wants {stamp}"
+            actual = _guid(there, "uuid_modified")
+            found = f"{name} was changed since the child was made: its modification UUID is {actual}, the child wants {stamp}"
             family.budget.report(Finding("Corrupt", "parent of a VDI", found, path, "vdi", Span(os.path.basename(path), 0, f.HEADER.size)))
         return layer(family, other)[0]
     family.need(path, [], "parent of a VDI", f"the disk with the UUID {wanted}")

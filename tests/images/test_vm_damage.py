@@ -73,7 +73,7 @@ def test_a_stream_without_its_end_is_read_by_its_markers(tmp_path: Path) -> None
     _cut(path, grains[-1].start + 100)
     image, found = opened(path)
     assert "markers" in image.run.findings[0].where or "footer" in found[0]
-    last = SIZE - next(n for n in range(SIZE) if any(content()[SIZE - n - 65536 : SIZE - n]))
+    last = len(content().rstrip(b"\0"))
     good = (last - 1) // 65536 * 65536
     assert image.read_at(0, good) == content()[:good]
     with pytest.raises(Truncated, match="breaks off"):
@@ -238,7 +238,7 @@ def test_a_vhdx_log_that_is_damaged_is_refused(tmp_path: Path) -> None:
     raw = path.read_bytes()
     disks.vhdx_log(path, [[(place, b"\1" * 4096)]])
     changed = path.read_bytes()
-    at = next(i for i in range(0, len(raw), 4096) if raw[i : i + 4] != changed[i : i + 4] and changed[i : i + 4] == b"loge")
+    at = next(i for i in range(0, len(raw), 4096) if raw[i : i + 4096] != changed[i : i + 4096] and changed[i : i + 4] == b"loge")
     _flip(path, at + 5000)
     with pytest.raises(Corrupt, match="VHDX log"):
         opened(path)

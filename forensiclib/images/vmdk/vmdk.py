@@ -67,8 +67,8 @@ def _header_facts(made: Header) -> dict[str, str]:
 
 def _embedded(made: Header) -> Descriptor | None:
     at, n = made.raw.get("descriptor_offset", 0), made.raw.get("descriptor_size", 0)
-    if made.kind != "KDMV" or not at or not n:
-        return None
+    if made.kind != "KDMV" or not at or not n or not any(made.file.read_at(at * SECTOR, 64)):
+        return None  # extents of a split disk keep the room and leave it empty
     try:
         return parse(made.file, at * SECTOR, n * SECTOR)
     except NotThisFormat as error:
