@@ -27,9 +27,15 @@ import forensiclib as fl
 
 SIZE = int(os.environ.get("FORENSICLIB_BENCH_MIB", "1024")) << 20
 KINDS = {
-    "raw": [], "vmdk": ["-O", "vmdk"], "vmdk-stream": ["-O", "vmdk", "-o", "subformat=streamOptimized"], "vhd": ["-O", "vpc", "-o", "force_size=on"],
-    "vhdx": ["-O", "vhdx"], "qcow2": ["-O", "qcow2"], "vdi": ["-O", "vdi"], "parallels": ["-O", "parallels"],
-}  # fmt: skip
+    "raw": [],
+    "vmdk": ["-O", "vmdk"],
+    "vmdk-stream": ["-O", "vmdk", "-o", "subformat=streamOptimized"],
+    "vhd": ["-O", "vpc", "-o", "force_size=on"],
+    "vhdx": ["-O", "vhdx"],
+    "qcow2": ["-O", "qcow2"],
+    "vdi": ["-O", "vdi"],
+    "parallels": ["-O", "parallels"],
+}
 PEERS = {"vmdk": "pyvmdk", "vmdk-stream": "pyvmdk", "vhd": "pyvhdi", "vhdx": "pyvhdi", "qcow2": "pyqcow"}
 
 

@@ -14,6 +14,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
 from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
@@ -360,6 +361,9 @@ def open_image(
         except NotThisFormat as error:
             tried.append(f"{form.name}: {error}")
             continue
+        if form.catch_all and tried:
+            found = f"read as {form.name}: its name or its first bytes promise more than the content holds ({'; '.join(tried)})"
+            run.budget(form.name).report(Finding.note("image", found, os.path.basename(paths[0])))
         return OpenImage(_at_snapshot(image, snapshot) if snapshot else image, paths, run, snapshot)
     raise NotThisFormat(os.path.basename(paths[0]), None, "; ".join(tried) or "no format recognises it")
 

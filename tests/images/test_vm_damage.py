@@ -313,4 +313,5 @@ def test_a_failure_says_what_was_tried(tmp_path: Path) -> None:
     path.write_bytes(b"nothing" * 100)
     with pytest.raises(NotThisFormat, match="vhdxfile"):
         fl.open_image(path, format="vhdx")
-    assert fl.open_image(path).format == "raw"
+    image, found = opened(path)
+    assert image.format == "raw" and len(found) == 1 and "vhdxfile" in found[0]
