@@ -48,12 +48,14 @@ try:
     from forensiclib._columns import regf_walk as regf_walk
     from forensiclib._digests import BLOCK_LEVELS as BLOCK_LEVELS
     from forensiclib._digests import BLOCK_VERDICTS as BLOCK_VERDICTS
+    from forensiclib._digests import CRC32C_LEVELS as CRC32C_LEVELS
     from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
     from forensiclib._digests import SUM_LEVELS as SUM_LEVELS
     from forensiclib._digests import SUM_SHA as SUM_SHA
     from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests import block_digests as block_digests
     from forensiclib._digests import block_measures as block_measures
+    from forensiclib._digests import crc32c as crc32c
     from forensiclib._digests import ctph_digest as ctph_digest
     from forensiclib._digests import ctph_record as ctph_record
     from forensiclib._digests import ctph_scores as ctph_scores
@@ -109,12 +111,14 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._columns_py import regf_walk as regf_walk
     from forensiclib._digests_py import BLOCK_LEVELS as BLOCK_LEVELS
     from forensiclib._digests_py import BLOCK_VERDICTS as BLOCK_VERDICTS
+    from forensiclib._digests_py import CRC32C_LEVELS as CRC32C_LEVELS
     from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
     from forensiclib._digests_py import SUM_LEVELS as SUM_LEVELS
     from forensiclib._digests_py import SUM_SHA as SUM_SHA
     from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests_py import block_digests as block_digests
     from forensiclib._digests_py import block_measures as block_measures
+    from forensiclib._digests_py import crc32c as crc32c
     from forensiclib._digests_py import ctph_digest as ctph_digest
     from forensiclib._digests_py import ctph_record as ctph_record
     from forensiclib._digests_py import ctph_scores as ctph_scores

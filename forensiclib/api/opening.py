@@ -14,6 +14,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
 from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
@@ -24,6 +25,8 @@ __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "p
 Engine = Literal["native", "tsk"]
 HEAD = 1 << 16
 """Bytes looked at for signatures; the furthest that a container's magic lies from its start."""
+TAIL = 512
+"""Bytes at the end looked at for the signatures of containers whose header stands there."""
 
 
 class Verification:
@@ -159,9 +162,9 @@ def table(source: ByteSource, run: Run, sector_size: int, where: str) -> list[Vo
 class OpenImage(Image):
     """An opened image: a ByteSource of its media, a context manager, the first step of the staircase."""
 
-    __slots__ = ("_volumes", "paths", "run")
+    __slots__ = ("_volumes", "paths", "run", "snapshot")
 
-    def __init__(self, image: Image, paths: tuple[str, ...], run: Run) -> None:
+    def __init__(self, image: Image, paths: tuple[str, ...], run: Run, snapshot: str = "") -> None:
         super().__init__(
             image.data,
             format=image.format,
@@ -172,8 +175,9 @@ class OpenImage(Image):
             bad_sectors=image.bad_sectors,
             parts=image.parts,
             close_with=image.close_with,
+            snapshots=image.snapshots,
         )
-        self.paths, self.run = paths, run
+        self.paths, self.run, self.snapshot = paths, run, snapshot
         self._volumes: list[OpenVolume] | None = None
 
     def __enter__(self) -> OpenImage:
@@ -278,11 +282,43 @@ def _expand(evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     return paths if len(paths) > 1 else _expand(paths[0])
 
 
-def _order(formats: Sequence[ImageFormat], head: bytes, suffix: str) -> list[ImageFormat]:
-    """Formats to try: signature first, then extension, then the catch-all."""
+def _order(formats: Sequence[ImageFormat], head: bytes, tail: bytes, suffix: str) -> list[ImageFormat]:
+    """Formats to try: signature first, then the one at the end, then extension, then the catch-all."""
     by_content = [f for f in formats if any(s.matches(head) for s in f.signatures)]
+    by_content += [f for f in formats if f not in by_content and any(s.matches(tail) for s in f.trailers)]
     by_name = [f for f in formats if suffix in f.extensions and not f.catch_all and f not in by_content]
     return [*by_content, *by_name, *(f for f in formats if f.catch_all and f not in by_content)]
+
+
+def _inside(path: str, formats: Sequence[ImageFormat]) -> str:
+    """The file that stands for a folder which one format is kept in; UsageError for any other folder."""
+    for form in formats:
+        inner = os.path.join(path, form.folder)
+        if form.folder and os.path.isfile(inner):
+            return inner
+    names = ", ".join(f.folder for f in formats if f.folder)
+    raise UsageError(f"{path}: a directory, and no {names} in it; name the image")
+
+
+def _ends(path: str) -> tuple[bytes, bytes]:
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+        size = file.seek(0, os.SEEK_END)  # of a device, too
+        file.seek(max(0, size - TAIL))
+        return head, file.read(TAIL)
+
+
+def _at_snapshot(image: Image, wanted: str) -> Image:
+    """The image as it was at the snapshot of that id or name."""
+    found = [s for s in image.snapshots if s.id == wanted] or [s for s in image.snapshots if s.name == wanted]
+    if len(found) != 1:
+        there = ", ".join(f"{s.id} ({s.name})" for s in image.snapshots) or "none"
+        image.close()
+        raise UsageError(f"{image.name}: {len(found) or 'no'} snapshots called {wanted!r}; there are {there}")
+    return Image(
+        found[0].data, format=image.format, name=image.name, facts={**image.facts, "snapshot": found[0].id, "snapshot_name": found[0].name},
+        sector_size=image.sector_size, parts=image.parts, close_with=image.close_with, snapshots=image.snapshots,
+    )  # fmt: skip
 
 
 def open_image(
@@ -290,11 +326,14 @@ def open_image(
     *,
     run: Run | None = None,
     format: str | None = None,
+    snapshot: str = "",
 ) -> OpenImage:
     """Open evidence read-only.
 
-    evidence   a path (the first segment of a set is enough), a glob, a list of segments, or a ByteSource
+    evidence   a path (the first segment of a set is enough), a glob, a list of segments, a folder that is an image (.hdd), or a
+               ByteSource. Of a virtual disk the first path is the disk, the others are what it may need: its parents, extents
     format     name of an image format to insist on; None detects by content, then by name
+    snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
     Raises UsageError for a path that is not there, EvidenceError when the content cannot be opened: a
     container that is damaged is never read as raw instead.
     """
@@ -305,24 +344,27 @@ def open_image(
     for path in paths:
         if not os.path.exists(path):
             raise UsageError(f"{path}: no such file")
-        if os.path.isdir(path):
-            raise UsageError(f"{path}: a directory; name the image in it")
-    with open(paths[0], "rb") as file:
-        head = file.read(HEAD)
     formats = run.catalog.images
+    paths = tuple(_inside(path, formats) if os.path.isdir(path) else path for path in paths)
+    head, tail = _ends(paths[0])
     if format is not None:
         named = [f for f in formats if f.name == format]
         if not named:
             raise UsageError(f"no image format {format!r}; there are {', '.join(f.name for f in formats)}")
         order = named
     else:
-        order = _order(formats, head, os.path.splitext(paths[0])[1].lower())
+        order = _order(formats, head, tail, os.path.splitext(paths[0])[1].lower())
     tried = []
     for form in order:
         try:
-            return OpenImage(form.open(paths, run.budget(form.name, os.path.basename(paths[0]))), paths, run)
+            image = form.open(paths, run.budget(form.name, os.path.basename(paths[0])))
         except NotThisFormat as error:
             tried.append(f"{form.name}: {error}")
+            continue
+        if form.catch_all and tried:
+            found = f"read as {form.name}: its name or its first bytes promise more than the content holds ({'; '.join(tried)})"
+            run.budget(form.name).report(Finding.note("image", found, os.path.basename(paths[0])))
+        return OpenImage(_at_snapshot(image, snapshot) if snapshot else image, paths, run, snapshot)
     raise NotThisFormat(os.path.basename(paths[0]), None, "; ".join(tried) or "no format recognises it")
 
 

@@ -104,9 +104,15 @@ class OpenImage(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFormat(Declaration):
     """A container that holds a disk. ``signatures`` decide; ``extensions`` (lower case, with dot)
-    only order the attempts. ``catch_all`` is for raw: tried last, always says yes."""
+    only order the attempts. ``catch_all`` is for raw: tried last, always says yes.
+
+    trailers   signatures in the last 512 bytes of the file; their ``offset`` counts in these
+    folder     name of the file that is given instead when the evidence is a folder that holds it
+    """
 
     signatures: tuple[Signature, ...] = ()
+    trailers: tuple[Signature, ...] = ()
+    folder: str = ""
     extensions: tuple[str, ...] = ()
     catch_all: bool = False
     open: OpenImage

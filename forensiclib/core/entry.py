@@ -16,7 +16,7 @@ from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Stream", "Verdict", "Volume"]
+__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume"]
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
 Verdict = Literal["", "intact", "partly overwritten", "overwritten", "unknown"]
@@ -42,6 +42,21 @@ class _Over(ByteSource):
         return self.data.trace(offset, n)
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An earlier state of the disk that the container holds besides the current one.
+
+    id, name   as stored; time   when it was taken; size   bytes of the disk then
+    data       its bytes; reads share the image's files
+    """
+
+    id: str
+    name: str
+    size: int
+    data: ByteSource = field(repr=False, compare=False)
+    time: Timestamp | None = None
+
+
 class Image(_Over):
     """An opened container: the media it holds, and what its maker wrote about it.
 
@@ -51,11 +66,12 @@ class Image(_Over):
     sector_size   bytes
     bad_sectors   media ranges that the acquisition could not read
     parts         (file name, size) of every segment
+    snapshots     earlier states that the container holds; ``open_image(..., snapshot=)`` opens one
     check         chunk index range -> None; raises on a bad stored checksum; None when the format
                   stores none
     """
 
-    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size")
+    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots")
 
     def __init__(
         self,
@@ -69,6 +85,7 @@ class Image(_Over):
         bad_sectors: Sequence[Span] = (),
         parts: Sequence[tuple[str, int]] = (),
         close_with: Sequence[Callable[[], None]] = (),
+        snapshots: Sequence[Snapshot] = (),
     ) -> None:
         super().__init__(data)
         self.format, self.name = format, name
@@ -78,6 +95,7 @@ class Image(_Over):
         self.bad_sectors = tuple(bad_sectors)
         self.parts = tuple(parts)
         self.close_with = tuple(close_with)
+        self.snapshots = tuple(snapshots)
 
     def close(self) -> None:
         """Close the files behind it."""

@@ -162,6 +162,15 @@ class FileSource(ByteSource):
         def _read(self, offset: int, view: memoryview) -> int:
             return os.preadv(self._fd, [view], offset)
 
+        def read_at(self, offset: int, n: int) -> bytes:
+            """In one call and without a copy where the file gives all at once; the base's way otherwise, with its errors."""
+            n = clip(offset, n, self.size)
+            try:
+                data = os.pread(self._fd, n, offset) if n else b""
+            except OSError:
+                data = b""
+            return data if len(data) == n else super().read_at(offset, n)
+
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         n = clip(offset, n, self.size)
         return (Span(self.root, offset, n),) if n else ()

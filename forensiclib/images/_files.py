@@ -99,6 +99,10 @@ class PooledFile(ByteSource):
         n = clip(offset, len(buffer), self.size)
         return self._get(self.path).read_into(offset, memoryview(buffer)[:n]) if n else 0
 
+    def read_at(self, offset: int, n: int) -> bytes:
+        n = clip(offset, n, self.size)
+        return self._get(self.path).read_at(offset, n) if n else b""
+
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         n = clip(offset, n, self.size)
         return (Span(self.root, offset, n),) if n else ()

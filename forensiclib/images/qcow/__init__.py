@@ -1,0 +1,1 @@
+"""QEMU copy-on-write disks."""

@@ -1,0 +1,1 @@
+"""Virtual Hard Disk version 2."""
