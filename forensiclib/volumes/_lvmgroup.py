@@ -88,7 +88,8 @@ class Group:
             raise Corrupt("LVM metadata", None, f"volume {name!r} contains itself")
         self._busy.add(name)
         try:
-            parts, at = [], 0
+            parts: list[ByteSource] = []
+            at = 0
             for segment in self.segments(name):
                 self.budget.item()
                 start, count = integer(segment, "start_extent"), integer(segment, "extent_count", least=1)
@@ -210,18 +211,17 @@ class Group:
     def thin(self, name: str, device: int, size: int, below: ByteSource | None = None) -> ByteSource:
         """A device of a thin pool: its blocks; what it never wrote is zero, or the external origin's."""
         pool, data = self.pool(name), self.volume(name)
-        base = ConcatSource(
-            [data, *([below] if below is not None and below.size else []), Missing(size, f"thin pool {name}: damaged mapping")]
-        )
+        under = [below] if below is not None and below.size else []
+        base = ConcatSource([data, *under, Missing(size, f"thin pool {name}: damaged mapping")])
         holes, lost = data.size, data.size + (below.size if below is not None else 0)
         extents: list[tuple[int | None, int]] = []
         at = 0
 
         def unmapped(end: int) -> Iterator[tuple[int | None, int]]:
-            under = min(end, below.size if below is not None else 0) - at
-            if under > 0:
-                yield holes + at, under
-            yield None, end - at - max(under, 0)
+            shown = min(end, below.size if below is not None else 0) - at
+            if shown > 0:
+                yield holes + at, shown
+            yield None, end - at - max(shown, 0)
 
         for first, there, count in pool.runs(device):
             start, end = first * pool.block, min((first + count) * pool.block, size)

@@ -59,7 +59,7 @@ def _value(tokens: Iterator[tuple[str, str]]) -> Any:
     kind, token = next(tokens, ("", ""))
     if token != "[":
         return _scalar(kind, token)
-    out = []
+    out: list[int | str] = []
     for kind, token in tokens:
         if token == "]":
             return out

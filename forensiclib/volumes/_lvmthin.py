@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.limits import Budget
@@ -85,7 +86,7 @@ class ThinPool:
             yield low, None, high
             return
         inside = [(k, v) for k, v in zip(keys, values, strict=True) if low <= k < high]
-        if len(inside) < len(keys) or any(a[0] >= b[0] for a, b in zip(inside, inside[1:], strict=False)):
+        if len(inside) < len(keys) or any(a[0] >= b[0] for a, b in pairwise(inside)):
             self.budget.report(Corrupt("thin pool B-tree", span_of(self.source, at * BLOCK, BLOCK), f"keys of block {at} out of order"))
             yield low, None, high
             return

@@ -400,9 +400,7 @@ class Tens(_Pieced):
         n, width = len(self._members), self._set
         last = (n // width - 1) * width
         if n % width and member + self._near > last:
-            return (
-                last + (member + self._near - last) % (n - last) if member >= last else last - width + (member + self._near - last) % width
-            )
+            return last + (member + self._near - last) % (n - last)
         return member // width * width + (member + self._near - member // width * width) % width
 
     def _cut(self, offset: int) -> int:

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from forensiclib.core.declare import VolumeLayer
 from forensiclib.core.entry import Volume
@@ -157,7 +158,8 @@ def _ring(member: Volume, start: int, size: int, budget: Budget) -> list[_Text]:
     if head.start != start or not HEADER < head.size <= LARGEST_TEXT:
         raise Corrupt("LVM metadata area", where, f"{head.size} bytes at {head.start}")
     ring = member.read_at(start + HEADER, budget.allocate("LVM metadata", head.size - HEADER, where))
-    out, current = [], -1
+    out: list[_Text] = []
+    current = -1
     location = parse(lvm2.LOCATION, member, start + lvm2.MDA.sizeof(), "LVM metadata location")
     if location.offset and location.size and not location.flags & 1:
         current = location.offset - HEADER
@@ -273,7 +275,7 @@ def _used(group: Group, name: str | None = None) -> dict[str, list[tuple[int, in
             count = segment.get("extent_count")
             named = texts(segment, "stripes") + texts(segment, "mirrors") + texts(segment, "raids") + texts(segment, "raid0_lvs")
             width = len(texts(segment, "stripes")) // 2 or 1
-            for pv, start in zip(named, named[1:], strict=False):
+            for pv, start in pairwise(named):
                 if pv in group.physical and isinstance(start, int) and isinstance(count, int):
                     out.setdefault(str(group.physical[pv].get("id")), []).append((start, -(-count // width)))
             todo += [str(v) for v in (*named, *(segment.get(key) for key in _BELOW)) if isinstance(v, str)]

@@ -13,7 +13,7 @@ from forensiclib.core.entry import Volume
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
-from forensiclib.volumes import lvm
+from forensiclib.volumes import lvm, md
 from tests.volumes.arrays import members
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
@@ -25,6 +25,13 @@ def lvm_places(data: bytes) -> Sequence[tuple[int, int]]:
 
 
 CASES += [(lvm.FORMAT, "lvm", name, lvm_places) for name in ("simple", "raid5ls", "thin", "snap")]
+
+
+def md_places(data: bytes) -> Sequence[tuple[int, int]]:
+    return [(4096, 300), (0, 300), ((len(data) & ~0xFFFF) - 65536, 4096), (((len(data) // 512 - 16) & ~7) * 512, 300)]
+
+
+CASES += [(md.FORMAT, "md", name, md_places) for name in ("r5left-symmetric", "r6", "v090r5", "r10f2", "r0original", "linear", "r1")]
 
 
 @pytest.mark.parametrize(("layer", "kind", "name", "places"), CASES, ids=[f"{c[1]}-{c[2]}" for c in CASES])

@@ -32,5 +32,3 @@ mk r10o3 "$S 192k" -l10 -e1.2 $O --layout=o3; fin
 # a stale member: it fell out, the others went on
 mk stale "192k 192k 192k" -l1 -e1.2 --data-offset=64 --bitmap=none; set -- $DEV; mdadm -q /dev/md0 --fail $2 --remove $2; dd if=pattern.bin of=/dev/md0 bs=4k seek=1 skip=200 count=9 conv=notrunc,fsync; fin
 mk bitmap "192k 192k" -l1 -e1.2 --data-offset=64 --bitmap=internal; fin
-# a reshape, stopped midway
-mk reshape "2M 2M 2M" -l5 -e1.2 --data-offset=1024 --bitmap=none --chunk=4; truncate -s 2M out/reshape.4; d=$(losetup -f); losetup $d out/reshape.4; DEV="$DEV $d"; mdadm /dev/md0 --add $d; echo 1 > /sys/block/md0/md/sync_speed_max; echo 1 > /sys/block/md0/md/sync_speed_min; mdadm --grow /dev/md0 -n 4 --backup-file=/tmp/back </dev/null; sleep 1; cat /proc/mdstat; fin

@@ -1,37 +1,27 @@
 """pack.py FROM KIND: the members of every set one behind the other, xz; sizes and the kernel's sums in index.json."""
 
-import glob
 import json
 import lzma
-import os
 import sys
+from pathlib import Path
 
-src, kind = sys.argv[1:3]
-only = sys.argv[3:]
-dst = f"{kind}"
-ix = json.load(open(dst + "/index.json")) if os.path.exists(dst + "/index.json") else {}
-for name in sorted({os.path.basename(f)[:-2] for f in glob.glob(src + "/*.1")}):
-    if only and name not in only:
+source, kind = Path(sys.argv[1]), sys.argv[2]
+to = Path(__file__).parent / kind
+index = json.loads((to / "index.json").read_text()) if (to / "index.json").exists() else {}
+for first in sorted(source.glob("*.1")):
+    name = first.stem
+    data = [p.read_bytes() for p in sorted(source.glob(f"{name}.[0-9]"))]
+    fact: dict = {"members": [len(d) for d in data]}
+    said = source / f"{name}.{'sums' if kind == 'lvm' else 'sum'}"
+    words = said.read_text().split() if said.exists() else []
+    if len(words) < 2:
         continue
-    files = sorted(glob.glob(f"{src}/{name}.[0-9]"))
-    data = [open(f, "rb").read() for f in files]
-    e = {"members": [len(d) for d in data]}
     if kind == "lvm":
-        if not os.path.exists(f"{src}/{name}.sums"):
-            continue
-        e["sums"] = {l.split()[1]: l.split()[0] for l in open(f"{src}/{name}.sums")}
-        if name == "simple":
-            e["deleted"] = {"gone": open(src + "/simple.gone").read().split()[0]}
+        fact["sums"] = dict(zip(words[1::2], words[::2], strict=True))
+        if (gone := source / f"{name}.gone").exists():
+            fact["deleted"] = {"gone": gone.read_text().split()[0]}
     else:
-        t = open(f"{src}/{name}.sum").read().split() if os.path.exists(f"{src}/{name}.sum") else []
-        if len(t) < 2:
-            print("no sum", name)
-            continue
-        e["sum"], e["size"] = t[0], int(t[1])
-    raw = lzma.compress(b"".join(data), preset=9 | lzma.PRESET_EXTREME)
-    if len(raw) > 65536:
-        print("too large", name, len(raw))
-        continue
-    open(f"{dst}/{name}.xz", "wb").write(raw)
-    ix[name] = e
-open(dst + "/index.json", "w").write(json.dumps(ix, indent=1, sort_keys=True) + "\n")
+        fact |= {"sum": words[0], "size": int(words[1])}
+    (to / f"{name}.xz").write_bytes(lzma.compress(b"".join(data), preset=9 | lzma.PRESET_EXTREME))
+    index[name] = fact
+(to / "index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
