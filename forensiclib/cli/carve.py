@@ -8,7 +8,7 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.carving import carve
-from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, running
+from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import UsageError
 
 NAME = "carve"
@@ -23,12 +23,13 @@ def command(
     jobs: JobsOpt = 1,
     json: JsonOpt = False,
     strict: StrictOpt = False,
+    others: WithOpt = None,
 ) -> None:
     """Find files by structure, at every byte offset, and write them: offset, bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
-    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
+    with running(jobs, strict=strict) as run, open_image(evidence, run=run, others=others or ()) as image:
         for hit in carve(run, image, to=to, everything=everything, types=types or ()):
             find = hit.find
             count += bool(hit.written)
