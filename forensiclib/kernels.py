@@ -26,6 +26,7 @@ try:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
     from forensiclib._codecs import adc as adc
     from forensiclib._codecs import byte_runs as byte_runs
+    from forensiclib._codecs import gf256_sum as gf256_sum
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
     from forensiclib._codecs import lzvn as lzvn
@@ -89,6 +90,7 @@ try:
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
     from forensiclib._codecs_py import adc as adc
     from forensiclib._codecs_py import byte_runs as byte_runs
+    from forensiclib._codecs_py import gf256_sum as gf256_sum
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
     from forensiclib._codecs_py import lzvn as lzvn

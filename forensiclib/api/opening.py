@@ -6,6 +6,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal
 
@@ -162,9 +163,9 @@ def table(source: ByteSource, run: Run, sector_size: int, where: str) -> list[Vo
 class OpenImage(Image):
     """An opened image: a ByteSource of its media, a context manager, the first step of the staircase."""
 
-    __slots__ = ("_volumes", "paths", "run", "snapshot")
+    __slots__ = ("_volumes", "others", "paths", "run", "snapshot")
 
-    def __init__(self, image: Image, paths: tuple[str, ...], run: Run, snapshot: str = "") -> None:
+    def __init__(self, image: Image, paths: tuple[str, ...], run: Run, snapshot: str = "", others: Sequence[OpenImage] = ()) -> None:
         super().__init__(
             image.data,
             format=image.format,
@@ -177,7 +178,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
         )
-        self.paths, self.run, self.snapshot = paths, run, snapshot
+        self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
 
     def __enter__(self) -> OpenImage:
@@ -190,6 +191,8 @@ class OpenImage(Image):
         """Close the file systems, then the files behind the image."""
         for volume in self._volumes or ():
             volume.close()
+        for other in self.others:
+            other.close()
         super().close()
 
     def verify(self, algorithms: Sequence[str] = ()) -> Verification:
@@ -211,7 +214,8 @@ class OpenImage(Image):
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
         there is no partition table. Then the volumes that these make (LVM, RAID, snapshots), named after the first
-        of them and the layer: "2.lvm1". ``keys`` replaces those of the Run."""
+        of them and the layer: "2.lvm1". Volumes of other images are called "with1.2". ``keys``
+        replaces those of the Run."""
         if keys is not None and keys != self.run.keys:
             self.run.keys = keys
             if self._volumes is not None and any(v.locked for v in self._volumes):
@@ -327,6 +331,7 @@ def open_image(
     run: Run | None = None,
     format: str | None = None,
     snapshot: str = "",
+    others: Sequence[str | os.PathLike[str] | Sequence[str | os.PathLike[str]]] = (),
 ) -> OpenImage:
     """Open evidence read-only.
 
@@ -334,10 +339,18 @@ def open_image(
                ByteSource. Of a virtual disk the first path is the disk, the others are what it may need: its parents, extents
     format     name of an image format to insist on; None detects by content, then by name
     snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
+    others     further images whose volumes are members of what is on this one (disks of an array, of a volume group); all
+               their volumes are listed too. Digests and verify() are of the first alone
     Raises UsageError for a path that is not there, EvidenceError when the content cannot be opened: a
     container that is damaged is never read as raw instead.
     """
     run = run or Run()
+    if others:
+        with ExitStack() as opened:
+            first = opened.enter_context(open_image(evidence, run=run, format=format, snapshot=snapshot))
+            first.others = tuple(opened.enter_context(open_image(other, run=run)) for other in others)
+            opened.pop_all()
+            return first
     if isinstance(evidence, ByteSource):
         return OpenImage(Image(evidence, format="source", name=_root_of(evidence)), (), run)
     paths = _expand(evidence)
@@ -378,6 +391,11 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     nothing new comes. A volume that is only a member keeps its place in the list and says of what."""
     run = image.run
     found = [_opened(image, v) for v in base]
+    for number, other in enumerate(image.others, 1):
+        for volume in table(other.data, run, other.sector_size, other.name) or [other._whole()]:
+            where = f"gap@{volume.start}" if volume.state == "slack" else str(volume.index)
+            volume.start = -1  # it does not lie in the first image: see trace
+            found.append(_opened(image, volume, None, f"with{number}.{where}", (other.format, f"{volume.scheme}:{where}")))
     fresh, asked = list(found), set[tuple[str, str]]()
     for _ in range(run.limits.depth):
         made: list[OpenVolume] = []
@@ -430,10 +448,10 @@ def _moved(inner: Volume, outer: OpenVolume) -> Volume:
     )  # fmt: skip
 
 
-def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, name: str = "") -> OpenVolume:
+def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, name: str = "", root: tuple[str, ...] = ()) -> OpenVolume:
     """The volume, unlocked when one of the run's keys opens it."""
     run = image.run
-    below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else ()
+    below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
     if volume.state == "slack" or volume.locked:
         return plain

@@ -61,17 +61,21 @@ class Place:
     format: str
     image: OpenImage | None = None
     snapshot: str = ""
+    others: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, volume: OpenVolume, engine: Engine) -> Place:
         """The place of a volume."""
         image, run = volume.image, volume.run
-        return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image, image.snapshot)
+        others = tuple(other.paths for other in image.others)
+        return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image, image.snapshot, others)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if not self.paths:
+        if not all((self.paths, *self.others)):
             raise UsageError("evidence that is no file cannot be opened again in another process: use threads")
-        return Place, (self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format, None, self.snapshot)
+        return Place, (
+            self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format, None, self.snapshot, self.others,
+        )  # fmt: skip
 
     def opened(self) -> OpenImage:
         """The image: the one at hand, or reopened once for each worker."""
@@ -99,7 +103,7 @@ class Place:
 @lru_cache(maxsize=2)
 def _reopened(place: Place) -> OpenImage:
     run = Run(limits=place.limits, keys=place.keys, isolate=place.isolate)
-    return open_image(place.paths, run=run, format=place.format, snapshot=place.snapshot)
+    return open_image(place.paths, run=run, format=place.format, snapshot=place.snapshot, others=place.others)
 
 
 class VolumeSource(ByteSource):

@@ -29,6 +29,9 @@ JobsOpt = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="
 EngineOpt = Annotated[str, typer.Option("--engine", metavar="NAME", help="native, or tsk (The Sleuth Kit) for a second opinion.")]
 StrictOpt = Annotated[bool, typer.Option("--strict", help="Exit with 4 when anything was reported.")]
 PasswordOpt = Annotated[list[str] | None, typer.Option("--password", metavar="TEXT", help="Try this on locked volumes; may be repeated.")]
+WithOpt = Annotated[
+    list[str] | None, typer.Option("--with", metavar="IMAGE", help="Another disk of the same array or volume group; may be repeated.")
+]
 
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
 JOBS = ("verify", "recover", "carve", "examine")

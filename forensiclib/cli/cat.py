@@ -9,7 +9,7 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import content, unreadable
-from forensiclib.cli._shared import CHECK_FAILED, EngineOpt, OneEvidence, engine_named, running
+from forensiclib.cli._shared import CHECK_FAILED, EngineOpt, OneEvidence, WithOpt, engine_named, running
 from forensiclib.core.errors import UsageError
 
 NAME = "cat"
@@ -21,10 +21,11 @@ def command(
     stream: Annotated[str, typer.Option("--stream", metavar="NAME", help="An alternate stream's name.")] = "",
     deleted: Annotated[bool, typer.Option("--deleted", help="The deleted file of that name.")] = False,
     engine: EngineOpt = "native",
+    others: WithOpt = None,
 ) -> None:
     """Write a file's content to standard output. Exit 4 when some of it could not be read and is zero there."""
     chosen = engine_named(engine)
-    with running() as run, open_image(evidence, run=run) as image:
+    with running() as run, open_image(evidence, run=run, others=others or ()) as image:
         entry = image.find(where, chosen, deleted=deleted)
         if entry.kind == "directory" and not stream:
             raise UsageError(f"{where}: a folder; ls lists it")

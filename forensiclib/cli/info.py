@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EvidenceArg, JsonOpt, PasswordOpt, clean, emit, running
+from forensiclib.cli._shared import EvidenceArg, JsonOpt, PasswordOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.time import Timestamp
 
 NAME = "info"
 
 
-def command(evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt = None) -> None:
+def command(evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt = None, others: WithOpt = None) -> None:
     """Say what an image is: container, stored hashes, volumes, file systems."""
-    with running(passwords=password) as run, open_image(evidence, run=run) as image:
+    with running(passwords=password) as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts),

@@ -17,6 +17,7 @@ from forensiclib.core.declare import (
     StoreFormat,
     TextPattern,
     Transform,
+    VolumeLayer,
     VolumeSystem,
 )  # fmt: skip
 
@@ -25,6 +26,7 @@ __all__ = ["catalogue_page"]
 SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (ImageFormat, "Images", "Containers of a disk."),
     (VolumeSystem, "Volumes", "Partition tables."),
+    (VolumeLayer, "Layers", "Volumes made of volumes: arrays, volume groups, disk labels inside partitions."),
     (FileSystemFormat, "File systems", "Listed, read, and searched for deleted entries."),
     (StoreFormat, "Stores", "Databases that many artifacts share."),
     (Extractor, "Artifacts", "What `extract` and `examine` turn into records; every record says its state and its bytes."),

@@ -184,7 +184,7 @@ FORMAT = VolumeSystem(
     refs=("UEFI Specification 2.10, 5.2.1 Legacy Master Boot Record", "util-linux sfdisk(8), types of sfdisk -T"),
     gaps=(
         "partitions that a former table had are not searched for",
-        "BSD disk labels, Solaris and Minix sub-partitions inside a partition are not opened",
+        "Solaris and Minix sub-partitions inside a partition are not opened",
     ),
     order=60,
     open=open_mbr,
