@@ -6,5 +6,7 @@ from forensiclib._plain.lzo import lzo1x as lzo1x
 from forensiclib._plain.lzvn import lzvn as lzvn
 from forensiclib._plain.lzx import lzx as lzx
 from forensiclib._plain.rtime import rtime as rtime
+from forensiclib._plain.sectors import SECTOR_LEVELS as SECTOR_LEVELS
+from forensiclib._plain.sectors import sectors_decrypt as sectors_decrypt
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman

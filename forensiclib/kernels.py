@@ -23,6 +23,7 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
+    from forensiclib._codecs import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs import adc as adc
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
@@ -31,6 +32,7 @@ try:
     from forensiclib._codecs import lzxpress as lzxpress
     from forensiclib._codecs import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs import rtime as rtime
+    from forensiclib._codecs import sectors_decrypt as sectors_decrypt
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
@@ -54,6 +56,8 @@ try:
     from forensiclib._digests import hamming_distances as hamming_distances
     from forensiclib._digests import hamming_pairs as hamming_pairs
     from forensiclib._digests import marvin32 as marvin32
+    from forensiclib._digests import old_digest as old_digest
+    from forensiclib._digests import old_pbkdf2 as old_pbkdf2
     from forensiclib._digests import pdq_hash as pdq_hash
     from forensiclib._digests import picture_dct as picture_dct
     from forensiclib._digests import square_distances as square_distances
@@ -68,6 +72,7 @@ try:
 
     WHICH = "compiled"
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
+    from forensiclib._codecs_py import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs_py import adc as adc
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
@@ -76,6 +81,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._codecs_py import lzxpress as lzxpress
     from forensiclib._codecs_py import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs_py import rtime as rtime
+    from forensiclib._codecs_py import sectors_decrypt as sectors_decrypt
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names
@@ -99,6 +105,8 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import hamming_distances as hamming_distances
     from forensiclib._digests_py import hamming_pairs as hamming_pairs
     from forensiclib._digests_py import marvin32 as marvin32
+    from forensiclib._digests_py import old_digest as old_digest
+    from forensiclib._digests_py import old_pbkdf2 as old_pbkdf2
     from forensiclib._digests_py import pdq_hash as pdq_hash
     from forensiclib._digests_py import picture_dct as picture_dct
     from forensiclib._digests_py import square_distances as square_distances
