@@ -151,4 +151,3 @@ def cipher_layer(spec: str, key: bytes, unit: int = 512, first: int = 0) -> Laye
     except ValueError as error:  # says lengths and names, no key
         raise Unsupported("cipher", None, f"{spec}: {error}") from None
     return layer
-
