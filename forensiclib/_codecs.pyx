@@ -2,6 +2,7 @@
 """Compiled decompressors. One idea a file in _native/; the plain twins are in _plain/."""
 
 include "_native/adc.pxi"
+include "_native/elephant.pxi"
 include "_native/lznt1.pxi"
 include "_native/lzo.pxi"
 include "_native/lzvn.pxi"

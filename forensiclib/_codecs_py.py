@@ -1,6 +1,7 @@
 """Plain Python twins of _codecs: the same names, the specification of each."""
 
 from forensiclib._plain.adc import adc as adc
+from forensiclib._plain.elephant import elephant_decrypt as elephant_decrypt
 from forensiclib._plain.lznt1 import lznt1 as lznt1
 from forensiclib._plain.lzo import lzo1x as lzo1x
 from forensiclib._plain.lzvn import lzvn as lzvn

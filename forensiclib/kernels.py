@@ -25,6 +25,7 @@ try:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
     from forensiclib._codecs import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs import adc as adc
+    from forensiclib._codecs import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
     from forensiclib._codecs import lzvn as lzvn
@@ -74,6 +75,7 @@ try:
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
     from forensiclib._codecs_py import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs_py import adc as adc
+    from forensiclib._codecs_py import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
     from forensiclib._codecs_py import lzvn as lzvn

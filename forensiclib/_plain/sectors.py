@@ -1,4 +1,4 @@
-"""Sectors of disk encryption, block by block: the specification of _native/sectors.pxi, and what decrypts the ciphers that have no kernel."""
+"""Sectors of disk encryption, block by block: the specification of _native/sectors.pxi, and what decrypts the ciphers without a kernel."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from typing import Any
 
 from forensiclib.core.errors import LimitExceeded, Unsupported
 from forensiclib.core.limits import Budget
@@ -64,7 +65,7 @@ def argon2(kind: str, secret: bytes, salt: bytes, passes: int, kib: int, lanes: 
     from cryptography.hazmat.primitives.kdf import argon2 as engine
 
     budget.check()
-    kinds = {"argon2i": engine.Argon2i, "argon2id": engine.Argon2id, "argon2d": engine.Argon2d}
+    kinds: dict[str, Any] = {"argon2i": engine.Argon2i, "argon2id": engine.Argon2id, "argon2d": engine.Argon2d}
     if kind not in kinds:
         raise Unsupported("key derivation", None, f"{kind[:40]!r} is not known")
     if kib << 10 > budget.limits.derivation or kib < 8:
@@ -73,6 +74,6 @@ def argon2(kind: str, secret: bytes, salt: bytes, passes: int, kib: int, lanes: 
     if not 0 < passes * (kib << 10) <= WORK or not 0 < lanes <= 64 or len(salt) < 8:
         raise LimitExceeded("Argon2", None, f"the header asks for {passes:,} passes over {kib:,} KiB in {lanes} lanes")
     try:
-        return kinds[kind](salt=salt, length=size, iterations=passes, lanes=lanes, memory_cost=kib).derive(secret)
+        return bytes(kinds[kind](salt=salt, length=size, iterations=passes, lanes=lanes, memory_cost=kib).derive(secret))
     except (ValueError, MemoryError):
         raise LimitExceeded("Argon2", None, f"{kib:,} KiB, {passes} passes, {lanes} lanes: refused") from None

@@ -1,12 +1,13 @@
-"""LUKS headers. LUKS1: "LUKS1 On-Disk Format Specification" 1.2.3 (C. Fruhwirth, M. Broz, 2018); LUKS2: "LUKS2 On-Disk Format Specification"
-1.1.4 (M. Broz, 2024). All numbers big-endian."""
+"""LUKS headers. LUKS1: "LUKS1 On-Disk Format Specification" 1.2.3 (C. Fruhwirth, M. Broz, 2018); LUKS2: "LUKS2 On-Disk Format
+Specification" 1.1.4 (M. Broz, 2024). All numbers big-endian."""
 
 from __future__ import annotations
 
 from forensiclib.formats._dsl import Bytes, Struct, layout, u16be, u32be, u64be
 
 __all__ = [
-    "HEADER1", "HEADER1_LAYOUT", "HEADER2", "HEADER2_LAYOUT", "MAGIC", "MAGIC_SECOND", "SECONDS", "SLOT", "SLOTS", "SLOT_ACTIVE", "SLOT_LAYOUT",
+    "HEADER1", "HEADER1_LAYOUT", "HEADER2", "HEADER2_LAYOUT", "MAGIC", "MAGIC_SECOND", "SECONDS", "SLOT", "SLOTS",
+    "SLOT_ACTIVE", "SLOT_LAYOUT",
 ]  # fmt: skip
 
 MAGIC = b"LUKS\xba\xbe"

@@ -8,7 +8,9 @@ import struct
 from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Budget, Limits
 from forensiclib.core.source import MemorySource
+from forensiclib.crypto.bitlocker import bitlocker
 from forensiclib.crypto.luks import luks1, luks2
+from forensiclib.formats import fve
 from forensiclib.formats.luks import HEADER1_LAYOUT, MAGIC, SLOT_ACTIVE
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 
@@ -67,3 +69,43 @@ def test_luks2():
     sample = luks2_sample()
     assert rows_or_evidence_error(trial(luks2.ENCRYPTION), mutations(sample, COUNT)) == COUNT
     assert rows_or_evidence_error(trial(luks2.ENCRYPTION), map(resigned, mutations(sample[:0x4000], COUNT))) == COUNT
+
+
+def bitlocker_sample() -> bytes:
+    """A volume with a clear key, so that damage behind the protector is reached as well."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
+    def entry(kind: int, value: int, data: bytes) -> bytes:
+        return struct.pack("<4H", 8 + len(data), kind, value, 1) + data
+
+    def sealed(key: bytes, plain: bytes) -> bytes:
+        out = AESCCM(key, tag_length=16).encrypt(b"n" * 12, b"h" * 12 + plain, None)
+        return entry(0, 5, b"n" * 12 + out[-16:] + out[:-16])
+
+    vmk = struct.pack("<16sQHH", b"g" * 16, 0, 0, 0) + entry(0, 1, struct.pack("<I", 0) + b"c" * 32) + sealed(b"c" * 32, b"m" * 32)
+    fvek = sealed(b"m" * 32, b"f" * 32)
+    body = entry(2, 8, vmk) + fvek[:2] + struct.pack("<3H", 3, 5, 1) + fvek[8:] + entry(15, 15, struct.pack("<2Q", 0x3000, 0x200))
+    head = struct.pack("<4I16sIHHQ", 48 + len(body), 1, 48, 48 + len(body), b"v" * 16, 1, 0x8004, 0, 0)
+    size = -(-(64 + len(head) + len(body)) // 16)
+    block = struct.pack("<8s4HQ2I4Q", b"-FVE-FS-", size, 2, 4, 4, 0x40000, 0, 1, 0x1000, 0x1000, 0x1000, 0x3000)
+    boot = (b"\xeb\x58\x90-FVE-FS-" + struct.pack("<HB", 512, 8)).ljust(160, b"\0") + fve.GUID + struct.pack("<3Q", 0x1000, 0x1000, 0x1000)
+    return checked((boot.ljust(0x1000, b"\0") + (block + head + body).ljust(size * 16, b"\0")).ljust(0x4000, b"\0"))
+
+
+def checked(data: bytes) -> bytes:
+    """The same with the CRC-32 of its metadata made right."""
+    import zlib
+
+    if len(data) < 0x1040:
+        return data
+    end = 0x1000 + 16 * struct.unpack_from("<H", data, 0x1008)[0]
+    return data[:end] + struct.pack("<HHI", 0, 0, zlib.crc32(data[0x1000:end])) + data[end + 8 :]
+
+
+def test_bitlocker():
+    sample = bitlocker_sample()
+    lock = bitlocker.ENCRYPTION.open(MemorySource(sample), Budget())
+    assert lock.unlock(Keys(), Budget()).size == len(sample)
+    quick = trial(bitlocker.ENCRYPTION)
+    assert rows_or_evidence_error(quick, mutations(sample, COUNT)) == COUNT
+    assert rows_or_evidence_error(quick, map(checked, mutations(sample[:0x1400], COUNT))) == COUNT

@@ -57,16 +57,14 @@ class Header:
             if segment["type"] not in ("crypt", "linear"):
                 raise Unsupported("LUKS2 segment", span, f"type {segment['type'][:40]!r}")
             if segment["integrity"]:
-                raise Unsupported(
-                    "LUKS2 segment", span, f"integrity {segment['integrity'][:80]}: the data lies between tags of dm-integrity"
-                )
+                raise Unsupported("LUKS2 segment", span, f"integrity {segment['integrity'][:80]}: the data lies between its tags")
             if segment["type"] == "crypt" and segment["digest"] is None:
                 raise Corrupt("LUKS2 segment", span, "no digest names it: its key cannot be known")
 
     def verifies(self, digest: str, key: bytes, budget: Budget) -> bool:
         """Whether the digest of that name is the key's."""
         d = self.digests[digest]
-        return pbkdf2(d["hash"], key, d["salt"], d["iterations"], len(d["digest"]), budget) == d["digest"]
+        return bool(pbkdf2(d["hash"], key, d["salt"], d["iterations"], len(d["digest"]), budget) == d["digest"])
 
 
 def find(source: ByteSource) -> list[int]:
@@ -147,13 +145,17 @@ def _slot(value: dict[str, Any]) -> dict[str, Any]:
     area, kdf, af = value["area"], value["kdf"], value["af"]
     if kdf["type"] not in KDFS or af["type"] != "luks1" or area["type"] != "raw":
         raise ValueError(f"key slot of {str(kdf['type'])[:40]}, {str(af['type'])[:40]}, {str(area['type'])[:40]}")
-    words = {"type": str(kdf["type"]), "salt": base64.b64decode(kdf["salt"], validate=True)}
+    words: dict[str, Any] = {"type": str(kdf["type"]), "salt": base64.b64decode(kdf["salt"], validate=True)}
     words |= {name: _number(kdf[name], 0, 1 << 32) for name in KDFS[kdf["type"]]}
     if kdf["type"] == "pbkdf2":
         words["hash"] = str(kdf["hash"])
     return {
-        "key_size": _number(value["key_size"], 1, 512), "stripes": _number(af["stripes"], 1, 1 << 14), "hash": str(af["hash"]), "kdf": words,
-        "area": {"offset": _number(area["offset"], 0, 1 << 40), "key_size": _number(area["key_size"], 1, 512), "encryption": str(area["encryption"])},
+        "key_size": _number(value["key_size"], 1, 512), "stripes": _number(af["stripes"], 1, 1 << 14),
+        "hash": str(af["hash"]), "kdf": words,
+        "area": {
+            "offset": _number(area["offset"], 0, 1 << 40), "key_size": _number(area["key_size"], 1, 512),
+            "encryption": str(area["encryption"]),
+        },
     }  # fmt: skip
 
 

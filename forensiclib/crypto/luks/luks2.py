@@ -150,7 +150,8 @@ ENCRYPTION = Encryption(
     title="LUKS version 2 (Linux)",
     refs=("LUKS2 On-Disk Format Specification 1.1.4", "RFC 9106 (Argon2)", "RFC 8018 (PBKDF2)"),
     gaps=(
-        "integrity tags (dm-integrity) and authenticated modes; a conversion that was interrupted inside its hot zone; hardware encryption (OPAL)",
+        "integrity tags (dm-integrity) and authenticated modes; hardware encryption (OPAL)",
+        "a conversion that was interrupted inside its hot zone",
         "tokens (TPM, FIDO2, smart card, keyring) are listed, not used",
         "a detached header opens by itself only through open_luks2(header, budget, data=device)",
     ),
