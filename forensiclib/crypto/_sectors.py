@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from forensiclib.core.errors import Unreadable, Unsupported
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
@@ -12,7 +13,7 @@ from forensiclib.core.span import Span, merge
 from forensiclib.crypto._kdf import hashed
 from forensiclib.kernels import sectors_decrypt
 
-__all__ = ["Layer", "SectorSource", "cipher_layer"]
+__all__ = ["Decrypts", "Layer", "SectorSource", "cipher_layer"]
 
 CHUNK = 1 << 18
 """Bytes read and decrypted at a time: they are still in the cache when they are decrypted."""
@@ -70,6 +71,18 @@ class Layer:
         return bytes(out)
 
 
+class Decrypts(Protocol):
+    """What a SectorSource wants of a layer."""
+
+    @property
+    def unit(self) -> int:
+        """Bytes of a sector."""
+        ...
+
+    def decrypt(self, data: bytearray | memoryview, sector: int) -> None:
+        """Whole sectors in place; ``sector`` is the number of the first."""
+
+
 class SectorSource(ByteSource):
     """The plain bytes of ``size`` encrypted ones from ``start`` of ``base``.
 
@@ -79,7 +92,7 @@ class SectorSource(ByteSource):
 
     __slots__ = ("_base", "_first", "_layers", "_name", "_start", "_unit", "size")
 
-    def __init__(self, base: ByteSource, start: int, size: int, layers: Sequence[Layer], name: str, first: int = 0) -> None:
+    def __init__(self, base: ByteSource, start: int, size: int, layers: Sequence[Decrypts], name: str, first: int = 0) -> None:
         self._unit = layers[0].unit
         self._base, self._start, self._layers, self._name, self._first = base, start, tuple(layers), name, first
         self.size = clip(start, size, base.size) // self._unit * self._unit

@@ -1,4 +1,4 @@
-"""BitLocker's volume header, metadata blocks and entries. J. Metz, "BitLocker Drive Encryption (BDE) format specification" (libbde, 2011-2024);
+"""BitLocker's volume header, metadata blocks and entries. J. Metz, "BitLocker Drive Encryption (BDE) format specification" (libbde);
 J. Kornblum, "Implementing BitLocker Drive Encryption for Forensic Analysis", 2009."""
 
 from __future__ import annotations
@@ -6,8 +6,8 @@ from __future__ import annotations
 from forensiclib.formats._dsl import Bytes, Struct, layout, u16, u32, u64
 
 __all__ = [
-    "BLOCK", "BLOCK_LAYOUT", "ENTRY", "ENTRY_LAYOUT", "GUID", "GUIDS", "GUID_EOW", "HEADER", "HEADER_LAYOUT", "METADATA_SIZE", "METHODS", "PROTECTORS",
-    "SIGNATURE", "VMK", "VMK_LAYOUT",
+    "BLOCK", "BLOCK_LAYOUT", "ENTRY", "ENTRY_LAYOUT", "GUID", "GUIDS", "GUID_EOW", "HEADER", "HEADER_LAYOUT", "METADATA_SIZE", "METHODS",
+    "PROTECTORS", "SIGNATURE", "VMK", "VMK_LAYOUT",
 ]  # fmt: skip
 
 SIGNATURE = b"-FVE-FS-"
@@ -24,8 +24,8 @@ BLOCK = Struct(
     64, signature=Bytes(8), size=u16, version=u16, state=u16, next_state=u16, encrypted=u64, converted=u32, header_sectors=u32,
     first=u64, second=u64, third=u64, header=u64,
 )  # fmt: skip
-"""Metadata block header. ``size`` counts 16 bytes and ends where the validation begins; ``header``: version 2, where the volume's first sectors
-are kept; version 1 (Vista), the cluster of the MFT mirror."""
+"""Metadata block header. ``size`` counts 16 bytes and ends where the validation begins; ``header``: version 2, where the volume's first
+sectors are kept; version 1 (Vista), the cluster of the MFT mirror."""
 BLOCK_LAYOUT = layout(BLOCK)
 
 HEADER = Struct(

@@ -147,9 +147,7 @@ def open_bitlocker(source: ByteSource, budget: Budget) -> BitLockerLock:
         found = f"{best.encrypted:,} of {source.size:,} bytes are encrypted: the conversion had not ended"
         budget.report(Finding.note("BitLocker volume", found, span=span_of(source, best.at, 64)))
     if any(p.protection == 0 for p in best.protectors):
-        budget.report(
-            Finding.note("BitLocker volume", "protection is suspended: a key lies in the clear", span=span_of(source, best.at, 64))
-        )
+        budget.report(Finding.note("BitLocker volume", "protection suspended: a key lies in the clear", span=span_of(source, best.at, 64)))
     return BitLockerLock(source, best, sector)
 
 

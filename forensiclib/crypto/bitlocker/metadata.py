@@ -83,7 +83,7 @@ def span_of(source: ByteSource, at: int, n: int) -> Span | None:
 
 
 def offsets(source: ByteSource) -> tuple[tuple[int, ...], bool] | None:
-    """Offsets of the metadata blocks as the volume header says, and whether it is encrypted on writing; None when it is no BitLocker header."""
+    """Offsets of the metadata blocks as the volume header says, and whether it is encrypted on writing; None without such a header."""
     head = source.read_at(0, 512)
     if len(head) < 512:
         return None
