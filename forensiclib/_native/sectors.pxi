@@ -27,7 +27,7 @@ _sector_modes = {"ecb": 0, "ecb-encrypt": 1, "cbc": 2, "xts": 3, "lrw": 4}
 
 
 def sectors_decrypt(cipher, mode, const unsigned char[::1] key not None, const unsigned char[::1] tweak not None, unsigned char[::1] data not None,
-                    unit, first=0, step=1, const unsigned char[::1] ivs not None=b"", level=None):
+                    unit, first=0, step=1, ivs=b"", level=None):
     """Decrypt whole sectors in place. See the plain twin for the contract."""
     _sector_checks(cipher, mode, key, tweak, data, unit, ivs)
     cdef int way = _sector_best if level is None else level
@@ -39,6 +39,7 @@ def sectors_decrypt(cipher, mode, const unsigned char[::1] key not None, const u
     cdef int kind = _sector_ciphers[cipher], how = _sector_modes[mode], size = <int> key.shape[0], extra = <int> tweak.shape[0]
     cdef int64_t grain = unit, length = data.shape[0]
     cdef uint64_t begin = first & 0xFFFFFFFFFFFFFFFF, gap = step
+    cdef const unsigned char[::1] values = ivs
     cdef sector_key main, second
     cdef lrw_table table
     if length == 0:
@@ -50,4 +51,4 @@ def sectors_decrypt(cipher, mode, const unsigned char[::1] key not None, const u
         elif extra:
             sector_key_open(&second, kind, &tweak[0], extra)
         sectors_run(&main, &second if extra and how != 4 else NULL, &table, how, &data[0], length, grain, begin, gap,
-                    &ivs[0] if ivs.shape[0] else NULL, way)
+                    &values[0] if values.shape[0] else NULL, way)
