@@ -3,11 +3,13 @@
 
 include "_native/adc.pxi"
 include "_native/gf256.pxi"
+include "_native/elephant.pxi"
 include "_native/lznt1.pxi"
 include "_native/lzo.pxi"
 include "_native/lzvn.pxi"
 include "_native/lzx.pxi"
 include "_native/rtime.pxi"
 include "_native/runs.pxi"
+include "_native/sectors.pxi"
 include "_native/xpress.pxi"
 include "_native/zlibscan.pxi"

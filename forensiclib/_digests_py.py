@@ -20,6 +20,8 @@ from forensiclib._plain.hamming import hamming_distances as hamming_distances
 from forensiclib._plain.hamming import hamming_pairs as hamming_pairs
 from forensiclib._plain.hamming import square_distances as square_distances
 from forensiclib._plain.marvin import marvin32 as marvin32
+from forensiclib._plain.oldhash import old_digest as old_digest
+from forensiclib._plain.oldhash import old_pbkdf2 as old_pbkdf2
 from forensiclib._plain.pdq import pdq_hash as pdq_hash
 from forensiclib._plain.pdq import picture_dct as picture_dct
 from forensiclib._plain.sums import SUM_LEVELS as SUM_LEVELS

@@ -24,8 +24,10 @@ _PURE = os.environ.get("FORENSICLIB_PURE") == "1"
 try:
     if _PURE:
         raise ModuleNotFoundError("FORENSICLIB_PURE=1")
+    from forensiclib._codecs import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs import adc as adc
     from forensiclib._codecs import byte_runs as byte_runs
+    from forensiclib._codecs import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs import gf256_sum as gf256_sum
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
@@ -34,6 +36,7 @@ try:
     from forensiclib._codecs import lzxpress as lzxpress
     from forensiclib._codecs import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs import rtime as rtime
+    from forensiclib._codecs import sectors_decrypt as sectors_decrypt
     from forensiclib._codecs import zlib_starts as zlib_starts
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
@@ -69,6 +72,8 @@ try:
     from forensiclib._digests import hamming_distances as hamming_distances
     from forensiclib._digests import hamming_pairs as hamming_pairs
     from forensiclib._digests import marvin32 as marvin32
+    from forensiclib._digests import old_digest as old_digest
+    from forensiclib._digests import old_pbkdf2 as old_pbkdf2
     from forensiclib._digests import pdq_hash as pdq_hash
     from forensiclib._digests import picture_dct as picture_dct
     from forensiclib._digests import square_distances as square_distances
@@ -88,8 +93,10 @@ try:
 
     WHICH = "compiled"
 except ModuleNotFoundError as _why:  # not built; a stale or broken build is an ImportError, and leaves loudly
+    from forensiclib._codecs_py import SECTOR_LEVELS as SECTOR_LEVELS
     from forensiclib._codecs_py import adc as adc
     from forensiclib._codecs_py import byte_runs as byte_runs
+    from forensiclib._codecs_py import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs_py import gf256_sum as gf256_sum
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
@@ -98,6 +105,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._codecs_py import lzxpress as lzxpress
     from forensiclib._codecs_py import lzxpress_huffman as lzxpress_huffman
     from forensiclib._codecs_py import rtime as rtime
+    from forensiclib._codecs_py import sectors_decrypt as sectors_decrypt
     from forensiclib._codecs_py import zlib_starts as zlib_starts
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
@@ -133,6 +141,8 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import hamming_distances as hamming_distances
     from forensiclib._digests_py import hamming_pairs as hamming_pairs
     from forensiclib._digests_py import marvin32 as marvin32
+    from forensiclib._digests_py import old_digest as old_digest
+    from forensiclib._digests_py import old_pbkdf2 as old_pbkdf2
     from forensiclib._digests_py import pdq_hash as pdq_hash
     from forensiclib._digests_py import picture_dct as picture_dct
     from forensiclib._digests_py import square_distances as square_distances

@@ -32,6 +32,10 @@ PasswordOpt = Annotated[list[str] | None, typer.Option("--password", metavar="TE
 WithOpt = Annotated[
     list[str] | None, typer.Option("--with", metavar="IMAGE", help="Another disk of the same array or volume group; may be repeated.")
 ]
+RecoveryOpt = Annotated[
+    list[str] | None, typer.Option("--recovery-key", metavar="TEXT", help="Recovery key for locked volumes; may be repeated.")
+]
+KeyFileOpt = Annotated[list[str] | None, typer.Option("--key-file", metavar="FILE", help="Key file for locked volumes; may be repeated.")]
 
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
 JOBS = ("verify", "recover", "carve", "examine")
@@ -105,12 +109,29 @@ def clean(text: object) -> str:
     return escape(str(text))
 
 
+def _key_file(path: str) -> bytes:
+    """The content; nothing that is a key file has more than 8 MiB (cryptsetup's bound)."""
+    with open(path, "rb") as file:
+        data = file.read((8 << 20) + 1)
+    if len(data) > 8 << 20:
+        raise UsageError(f"{path}: larger than 8 MiB, no key file")
+    return data
+
+
 @contextmanager
-def running(jobs: int = 1, passwords: list[str] | None = None, strict: bool = False, shown: int | None = None) -> Iterator[Run]:
+def running(
+    jobs: int = 1,
+    passwords: list[str] | None = None,
+    strict: bool = False,
+    shown: int | None = None,
+    recovery: list[str] | None = None,
+    key_files: list[str] | None = None,
+) -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
     findings (at most ``shown``) printed at the end."""
     stop = _Stop()
-    run = Run(threads=jobs, cancelled=stop, keys=Keys(passwords or ()), isolate=True)
+    keys = Keys(passwords or (), recovery=recovery or (), keyfile=[_key_file(path) for path in key_files or ()])
+    run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True)
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None
     bar = _bar() if sys.stderr.isatty() else None

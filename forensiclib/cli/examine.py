@@ -13,14 +13,16 @@ from forensiclib.cli._shared import (
     EvidenceArg,
     JobsOpt,
     JsonOpt,
+    KeyFileOpt,
     PasswordOpt,
+    RecoveryOpt,
     StrictOpt,
     clean,
     default_jobs,
     emit,
     engine_named,
     running,
-)
+)  # fmt: skip
 
 NAME = "examine"
 SHOWN = 20
@@ -35,19 +37,17 @@ def command(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not hash the image; the ledger will say so.")] = False,
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
     engine: EngineOpt = "native",
-    password: PasswordOpt = None,
+    password: PasswordOpt = None, recovery_key: RecoveryOpt = None, key_file: KeyFileOpt = None,
     json: JsonOpt = False,
     strict: StrictOpt = False,
-) -> None:
+) -> None:  # fmt: skip
     """Verify, list, hash, recover, extract, carve: one case folder with tables and report.html.
 
     Exit 4 when the image fails its verification; the case is complete all the same.
     """
     chosen = engine_named(engine)
-    with running(jobs, password, strict, SHOWN) as run:
-        result = examine(
-            evidence, case, run=run, extractors=only or (), engine=chosen, verify=not no_verify, carving=not no_carving
-        )  # fmt: skip
+    with running(jobs, password, strict, SHOWN, recovery_key, key_file) as run:
+        result = examine(evidence, case, run=run, extractors=only or (), engine=chosen, verify=not no_verify, carving=not no_carving)
         ok = result.verification.ok if result.verification else None
         emit({"case": str(result.path), "verified": ok, "counts": result.counts}, f"case folder: {clean(result.path)}", json)
         if not json:

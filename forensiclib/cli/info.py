@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EvidenceArg, JsonOpt, PasswordOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import EvidenceArg, JsonOpt, KeyFileOpt, PasswordOpt, RecoveryOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.time import Timestamp
 
 NAME = "info"
 
 
-def command(evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt = None, others: WithOpt = None) -> None:
+def command(
+    evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt = None, recovery_key: RecoveryOpt = None,
+    key_file: KeyFileOpt = None, others: WithOpt = None,
+) -> None:  # fmt: skip
     """Say what an image is: container, stored hashes, volumes, file systems."""
-    with running(passwords=password) as run, open_image(evidence, run=run, others=others or ()) as image:
+    keys = running(passwords=password, recovery=recovery_key, key_files=key_file)
+    with keys as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
-            "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts),
-            "bad_sectors": len(image.bad_sectors),
+            "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
         segments = f"{len(image.parts)} segment{'' if len(image.parts) == 1 else 's'}"
         emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {segments}", json)
@@ -33,7 +36,7 @@ def command(evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt 
             parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes at {volume.start:,}"]
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
-            emit(facts, "; ".join(parts), json)
+            emit(facts, "; ".join(parts + [f"{name} {clean(value)}" for name, value in facts["lock"].items() if value]), json)
 
 
 def _date(name: str, value: str) -> str:
@@ -43,10 +46,8 @@ def _date(name: str, value: str) -> str:
 
 
 def _volume(volume: OpenVolume) -> dict[str, Any]:
-    found, label, problem = "", volume.label, ""
-    if volume.member_of:
-        problem = f"member of {volume.member_of}"
-    elif volume.state != "slack":
+    found, label, problem = "", volume.label, f"member of {volume.member_of}" if volume.member_of else ""
+    if not problem and volume.state != "slack":
         try:
             fs = volume.filesystem()
             found, label = fs.format, fs.label or label
@@ -55,5 +56,5 @@ def _volume(volume: OpenVolume) -> dict[str, Any]:
     return {
         "row": "volume", "name": volume.name, "scheme": volume.scheme, "kind": volume.kind, "type": volume.type_code,
         "label": label, "start": volume.start, "size": volume.size, "state": volume.state, "locked": volume.locked,
-        "filesystem": found, "problem": problem,
+        "filesystem": found, "problem": problem, "lock": {"format": volume.lock.format, **volume.lock.facts} if volume.lock else {},
     }  # fmt: skip

@@ -22,6 +22,9 @@ class Limits:
     allocation: int = 256 << 20
     """Bytes taken at once because the evidence said so. The largest legitimate single structure
     (an EWF chunk table for a 64 TiB disk in one segment) stays below; a kiosk has 4 GiB."""
+    derivation: int = 1 << 30
+    """Memory of one derivation of a key (Argon2), which the header states and only a key from the caller starts: what
+    cryptsetup asks for by default on a machine with 2 GiB or more."""
     output: int = 64 << 40
     """Bytes produced by decompression in one call: no disk in a lab is larger."""
     ratio: int = 1100

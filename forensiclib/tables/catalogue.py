@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from forensiclib.core.declare import (
     Carver,
     Declaration,
+    Encryption,
     Events,
     Extractor,
     Files,
@@ -27,6 +28,7 @@ SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (ImageFormat, "Images", "Containers of a disk."),
     (VolumeSystem, "Volumes", "Partition tables."),
     (VolumeLayer, "Layers", "Volumes made of volumes: arrays, volume groups, disk labels inside partitions."),
+    (Encryption, "Encryption", "Encrypted volumes, opened with keys."),
     (FileSystemFormat, "File systems", "Listed, read, and searched for deleted entries."),
     (StoreFormat, "Stores", "Databases that many artifacts share."),
     (Extractor, "Artifacts", "What `extract` and `examine` turn into records; every record says its state and its bytes."),

@@ -15,7 +15,7 @@ import forensiclib
 ROOT = Path(forensiclib.__file__).parent
 TESTS = Path(__file__).resolve().parents[1]
 PAIRS = {name: f"{name}_py" for name in ("_codecs", "_columns", "_digests", "_speedups")}
-DATA = {"evtx_binxml", "evtx_json", "evtx_values", "evtx_xml", "scan_tables"}
+DATA = {"evtx_binxml", "evtx_json", "evtx_values", "evtx_xml", "scan_tables", "sector_ciphers"}
 """Plain parts of a twin that are no twin of their own: their compiled form is a header, or they have none."""
 HALVES = {"mft_grow", "mft_paths"}
 """Compiled parts of a kernel whose twin is one file."""

@@ -1,0 +1,1 @@
+"""BitLocker Drive Encryption."""

@@ -1,0 +1,1 @@
+"""Linux Unified Key Setup, versions 1 and 2."""

@@ -1,0 +1,83 @@
+"""No password, recovery key or key file shows anywhere: reprs, findings, errors with their tracebacks, the command line, a case folder."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import traceback
+
+import pytest
+
+import forensiclib as fl
+from forensiclib.core.errors import EvidenceError
+from forensiclib.core.keys import Keys
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource, FileSource
+from forensiclib.crypto._sectors import Layer
+from forensiclib.crypto.bitlocker import bitlocker
+from forensiclib.crypto.luks import luks1
+
+pytestmark = pytest.mark.corpus
+WRONG, PASSWORD = "Sesame-4711-wrong", "anaconda"
+
+
+def forms(*secrets: bytes) -> list[bytes]:
+    """What a leak could look like."""
+    return [f for s in secrets for f in (s, s.hex().encode(), repr(s)[2:-1].encode(), s.decode("latin-1").encode("utf-16-le"))]
+
+
+def test_nothing_in_memory_shows_a_key(unpacked):
+    folder = unpacked("luks1-images.tar.xz")
+    secret = (folder / "keyfile1").read_bytes()
+    keys, budget = Keys([WRONG], keyfile=secret), Budget()
+    source = FileSource(folder / "luks1_aes-xts-plain64-sha256.img")
+    lock = luks1.ENCRYPTION.open(source, budget)
+    plain = lock.unlock(keys, budget)
+    layers = [o for o in gc.get_objects() if isinstance(o, Layer)]
+    volume_keys = [o.key for o in layers if o.key] + [o.tweak for o in layers if o.tweak]
+    assert volume_keys
+    shown = [repr(o) + str(o) for o in (keys, lock, plain, budget, *layers, *budget.findings, plain.trace(0, 4096), lock.facts)]
+    shown += [repr(o) for o in gc.get_objects() if isinstance(o, ByteSource)]
+    for keys in (Keys(WRONG), Keys(keyfile=b"Sesame-file")):
+        for room, path in (
+            (luks1, folder / "luks1_aes-xts-plain64-sha1.img"),
+            (bitlocker, unpacked("bitlk-images.tar.xz") / "bitlk-aes-xts-128.img"),
+        ):
+            try:
+                room.ENCRYPTION.open(FileSource(path), budget).unlock(keys, budget)
+            except EvidenceError as error:
+                shown += [str(error), repr(error), *traceback.format_exception(error), repr(error.args)]
+                assert error.__cause__ is None
+    text = "\n".join(shown).encode("utf-8", "backslashreplace")
+    for form in forms(WRONG.encode(), secret[:64], b"Sesame-file", *volume_keys):
+        assert form not in text
+
+
+def test_a_case_and_the_command_line_hold_no_password(unpacked, tmp_path):
+    image = unpacked("bitlk-images.tar.xz") / "bitlk-aes-xts-128.img"
+    command = [sys.executable, "-m", "forensiclib", "examine", image, "--case", tmp_path / "case", "--no-carving", "--no-verify", "--jobs", "1",
+               "--password", WRONG, "--password", PASSWORD]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    written = {p: p.read_bytes() for p in (tmp_path / "case").rglob("*") if p.is_file()}
+    assert written
+    for form in forms(WRONG.encode(), PASSWORD.encode()):
+        hits = [str(p) for p, data in written.items() if form in data or form.decode("latin-1") in str(p)]
+        assert not hits and form not in done.stdout + done.stderr
+
+
+def test_info_says_what_would_unlock_it(unpacked):
+    folder = unpacked("bitlk-images.tar.xz")
+    command = [sys.executable, "-m", "forensiclib", "info", folder / "bitlk-aes-xts-128-startup-key.img"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    assert "give a" in text and "recovery key" in text and "startup key" in text and "AES-XTS 128" in text
+    files = [x for p in folder.glob("*.BEK") for x in ("--key-file", str(p))]
+    text = subprocess.run([*command, *files], capture_output=True, text=True, timeout=60).stdout
+    assert "ntfs" in text and "give a" not in text
+
+
+def test_keys_show_only_their_number():
+    keys = Keys(["a-secret", "b-secret"], recovery="123456", keyfile=b"c-secret")
+    assert repr(keys) == str(keys) == "Keys(2 passwords, 1 recovery keys, 1 key files)"
+    assert "secret" not in repr(fl.Run(keys=keys))
