@@ -31,7 +31,7 @@ StrictOpt = Annotated[bool, typer.Option("--strict", help="Exit with 4 when anyt
 PasswordOpt = Annotated[list[str] | None, typer.Option("--password", metavar="TEXT", help="Try this on locked volumes; may be repeated.")]
 
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
-JOBS = ("verify", "recover", "carve", "examine")
+JOBS = ("verify", "recover", "carve", "convert", "examine")
 """Commands that are more than their output: when its reader goes away they were not finished."""
 
 

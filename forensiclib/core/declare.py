@@ -10,10 +10,11 @@ from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
+from forensiclib.core.writing import WriteCall
 
 __all__ = [
     "Binary", "Carver", "Checked", "Declaration", "Encryption", "Events", "Extractor", "Field", "FieldType",
-    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "Integer", "Json", "Keys", "Path",
+    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Guid", "ImageFormat", "ImageWriter", "Integer", "Json", "Keys", "Path",
     "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
@@ -109,6 +110,15 @@ class ImageFormat(Declaration):
     extensions: tuple[str, ...] = ()
     catch_all: bool = False
     open: OpenImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageWriter(Declaration):
+    """A container that can be written. ``extensions`` of the first file, lower case, with dot; the first of them is
+    the usual one."""
+
+    extensions: tuple[str, ...]
+    write: WriteCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
