@@ -11,7 +11,7 @@ import typer
 from forensiclib.core.errors import UsageError
 from forensiclib.core.writing import WriteOptions
 
-ByteSize = Annotated[str | None, typer.Option("--segment-size", metavar="SIZE", help="Most bytes of one file: 2000MiB, 650MB, 1GiB, 123456.")]
+ByteSize = Annotated[str | None, typer.Option("--segment-size", metavar="SIZE", help="Most bytes of one file: 2000MiB, 650MB, 123456.")]
 _UNITS = {"": 1, "k": 1000, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 
 

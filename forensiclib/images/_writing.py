@@ -78,8 +78,9 @@ class OutputFile:
         os.lseek(self._fd, self.at, os.SEEK_SET)
 
     def flush(self) -> None:
-        """Wait until the bytes are on the disk."""
-        self._call(os.fsync, self._fd)
+        """Wait until the bytes are on the disk; a closed file's are."""
+        if self._fd >= 0:
+            self._call(os.fsync, self._fd)
 
     def close(self) -> None:
         """Give the descriptor back; once is enough."""

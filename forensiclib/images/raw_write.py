@@ -125,7 +125,13 @@ WRITER = ImageWriter(
     name="raw",
     title="Raw image (dd), whole or in numbered parts",
     refs=("the media's own bytes, no container",),
-    gaps=("neither digests, nor words about the case, nor what could not be read has a place in the file", "zeros are written, not left as holes"),
+    gaps=(
+        "neither digests, nor words about the case, nor what could not be read has a place in the file",
+        "zeros are written, not left as holes",
+    ),
+        "neither digests, nor words about the case, nor what could not be read has a place in the file",
+        "zeros are written, not left as holes",
+    ),
     extensions=(".dd", ".raw", ".img", ".bin", ".001"),
     write=write_raw,
 )

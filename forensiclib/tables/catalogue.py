@@ -13,6 +13,7 @@ from forensiclib.core.declare import (
     Files,
     FileSystemFormat,
     ImageFormat,
+    ImageWriter,
     Keys,
     StoreFormat,
     TextPattern,
@@ -23,6 +24,7 @@ __all__ = ["catalogue_page"]
 
 SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (ImageFormat, "Images", "Containers of a disk."),
+    (ImageWriter, "Writers", "Containers that `convert` writes."),
     (VolumeSystem, "Volumes", "Partition tables."),
     (FileSystemFormat, "File systems", "Listed, read, and searched for deleted entries."),
     (StoreFormat, "Stores", "Databases that many artifacts share."),
@@ -60,7 +62,7 @@ def _entry(d: Declaration) -> list[str]:
 
 
 def _facts(d: Declaration) -> list[str]:
-    if isinstance(d, ImageFormat):
+    if isinstance(d, (ImageFormat, ImageWriter)):
         return [f"File names: {', '.join(map(_code, d.extensions))}"] if d.extensions else []
     if isinstance(d, FileSystemFormat):
         return [f"Engine: {d.engine}"]

@@ -29,10 +29,14 @@ from forensiclib.formats.ewf import (
 )
 from forensiclib.kernels import adler32
 
-__all__ = ["descriptor", "digest_body", "end", "error2_body", "file_header", "hash_body", "headers", "section", "session_body", "table", "volume"]
+__all__ = [
+    "descriptor", "digest_body", "end", "error2_body", "file_header", "hash_body", "headers", "section", "session_body", "table", "volume",
+]  # fmt: skip
 
 HEADER2 = ("a", "c", "n", "e", "t", "md", "sn", "l", "av", "ov", "m", "u", "p", "pid", "dc", "ext")
 """Identifiers of header2, "EnCase 5 to 7 (EWF-E01)", "Main category"."""
+_LATER = ("l", "pid", "ext")
+"""Those that EnCase 6.12 and 6.19 brought: written only where they say something, so that older readers know the set."""
 HEADER = ("c", "n", "a", "e", "t", "av", "ov", "m", "u", "p")
 """Identifiers of header, "EnCase 4 to 7 (EWF-E01)"."""
 _OTHERS = (
@@ -101,7 +105,8 @@ def headers(options: WriteOptions) -> list[tuple[str, bytes]]:
     The header has no place for more than Windows-1252: other characters are question marks there, and whole in header2.
     """
     wide, narrow = _values(options, True), _values(options, False)
-    text = "\n".join(("3", "main", "\t".join(HEADER2), "\t".join(wide.get(n, "") for n in HEADER2), "", _OTHERS))
+    names = [n for n in HEADER2 if n not in _LATER or wide.get(n)]
+    text = "\n".join(("3", "main", "\t".join(names), "\t".join(wide.get(n, "") for n in names), "", _OTHERS))
     first = zlib.compress(b"\xff\xfe" + text.encode("utf-16-le", "surrogatepass"), 6)
     lines = ("1", "main", "\t".join(HEADER), "\t".join(narrow.get(n, "") for n in HEADER), "", "")
     second = zlib.compress("\r\n".join(lines).encode("cp1252", "replace"), 6)

@@ -285,7 +285,8 @@ WRITER = ImageWriter(
     name="ewf",
     title="Expert Witness Compression Format (E01), as EnCase 6 and 7 write it",
     refs=(
-        'Joachim Metz, "Expert Witness Compression Format (EWF)", libewf documentation: The sections, Segment file extensions, Error2 section',
+        'Joachim Metz, "Expert Witness Compression Format (EWF)", libewf documentation: The sections, '
+        "Segment file extensions, Error2 section",
     ),
     gaps=(
         "EWF2 (Ex01), EWF-X (xheader, xhash) and the forms of EnCase 1 to 5, FTK Imager and SMART are not written",
