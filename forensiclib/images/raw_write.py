@@ -129,9 +129,6 @@ WRITER = ImageWriter(
         "neither digests, nor words about the case, nor what could not be read has a place in the file",
         "zeros are written, not left as holes",
     ),
-        "neither digests, nor words about the case, nor what could not be read has a place in the file",
-        "zeros are written, not left as holes",
-    ),
     extensions=(".dd", ".raw", ".img", ".bin", ".001"),
     write=write_raw,
 )
