@@ -31,6 +31,7 @@ class Converted:
 
     @property
     def ok(self) -> bool:
+        """Whether the set reads back as it was written, as far as that was looked at."""
         if self.verification is None:
             return True
         return self.verification.ok is not False and self.verification.computed == dict(self.written.digests)

@@ -48,14 +48,11 @@ class OutputFile:
             if ours is None or not self._replaces(path, ours):
                 raise UsageError(f"{path} is there already, and nothing is overwritten") from error
             self._fd = os.open(path, flags)
-        try:
-            if go_on is not None and os.fstat(self._fd).st_size < go_on:
-                raise UsageError(f"{path} is shorter than the {go_on} bytes that were written when the job was stopped")
-            os.ftruncate(self._fd, self.at)
-            os.lseek(self._fd, self.at, os.SEEK_SET)
-        except BaseException:
+        if go_on is not None and os.fstat(self._fd).st_size < go_on:
             self.close()
-            raise
+            raise UsageError(f"{path} is shorter than the {go_on} bytes that were written when the job was stopped")
+        os.ftruncate(self._fd, self.at)
+        os.lseek(self._fd, self.at, os.SEEK_SET)
 
     @staticmethod
     def _replaces(path: str, ours: Callable[[bytes], bool]) -> bool:
@@ -332,17 +329,19 @@ def run_pass(
             job.load(state, print)
         else:
             sink.start()
+        whole = False
         try:
             _run(job, threads, progress, lambda: job.save(state, print))
             if not job.padding:  # else the last block is done again: the sums without the zeros are not saved
                 job.hold()
-            return _finished(job, state)
-        except BaseException:
-            # Whatever it is, what was written is kept and can be gone on with.
-            for keep in (sink.flush, lambda: job.save(state, print)):
+            made = _finished(job, state)
+            whole = True
+            return made
+        finally:
+            # Whatever went wrong, what was written is kept and can be gone on with.
+            for keep in () if whole else (sink.flush, lambda: job.save(state, print)):
                 with suppress(OSError):
                     keep()
-            raise
     finally:
         sink.close()
 
