@@ -58,6 +58,6 @@ DEVICE_VALUES = {
 }  # fmt: skip
 CASE_VALUES = {
     "nm": "unique_description", "cn": "case_number", "en": "evidence_number", "ex": "examiner_name", "nt": "notes", "av": "version",
-    "os": "platform", "tt": "acquired_date", "at": "system_date", "tb": "chunk_count", "cp": "compression", "sb": "sectors_per_chunk",
+    "os": "platform", "tt": "target_time", "at": "actual_time", "tb": "chunk_count", "cp": "compression", "sb": "sectors_per_chunk",
     "gr": "error_granularity", "wb": "write_blocker",
 }  # fmt: skip

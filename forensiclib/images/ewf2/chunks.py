@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ChunkedSource
+from forensiclib.core.source import ChunkedSource, clip
 from forensiclib.core.span import Span
 from forensiclib.formats.ewf2 import ENTRY_COMPRESSED, ENTRY_PATTERN, ENTRY_SUMMED, SECTION_HASHED, TABLE_ENTRY, TABLE_HEADER
 from forensiclib.images.ewf2.notes import Geometry, body
@@ -85,13 +85,13 @@ class Ewf2Source(ChunkedSource):
         self._starts = [run.first for run in runs]
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
-        n = max(0, min(n, self.size - offset))
+        n = clip(offset, n, self.size)
         return (Span(self.root, offset, n),) if n else ()
 
     def stored(self, offset: int, n: int) -> tuple[Span, ...]:
         """The ranges of the segment files behind [offset, offset+n), a whole chunk each; patterns are nowhere."""
         out = []
-        n = max(0, min(n, self.size - offset))
+        n = clip(offset, n, self.size)
         for chunk in range(offset // self._size, -(-(offset + n) // self._size) if n else 0):
             if (found := self._place(chunk)) is None:
                 continue

@@ -65,9 +65,10 @@ def body(segment: Segment, section: Section, budget: Budget) -> bytes:
 
 
 def text_of(segment: Segment, section: Section, raw: bytes, budget: Budget) -> str:
-    """ "Serialized (file) object data": compressed UTF-16, as the file header says; plain where it begins with its mark."""
+    """ "Serialized (file) object data": compressed UTF-16, as the file header says; plain where it begins with its mark
+    or with a digit ("Single files data")."""
     what, span = f"EWF2 {section.name}", segment.span(section.data, section.size)
-    if raw[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if raw[:2] not in (b"\xff\xfe", b"\xfe\xff") and not (raw[:1].isdigit() and raw[1:2] == b"\0"):
         engine = bz2.BZ2Decompressor() if segment.compression == 2 else zlib.decompressobj()
         most = min(TEXT_LIMIT, budget.limits.allocation)
         try:
