@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensiclib.core.entry import Entry, FileSystem
-from forensiclib.core.errors import UsageError
+from forensiclib.core.errors import Unreadable, UsageError
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span
 
@@ -27,7 +27,10 @@ class RepeatSource(ByteSource):
 
     def read_into(self, offset: int, buffer: WritableBuffer) -> int:
         n = clip(offset, len(buffer), self.size)
-        memoryview(buffer)[:n] = self._base.read_at(self._offset, 1) * n if n else b""
+        if n and not (byte := self._base.read_at(self._offset, 1)):
+            raise Unreadable("extent", None, f"{self._offset:#x} lies past the end of the media ({self._base.size:#x})")
+        if n:
+            memoryview(buffer)[:n] = byte * n
         return n
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
