@@ -87,7 +87,8 @@ def _permissions(lines: Sequence[str], root: str, budget: Budget) -> list[str]:
             elif depth == 2 and out:
                 mask = values.get("nta", "")
                 kind = _RIGHTS.get(values.get("pr", ""), values.get("pr", ""))
-                text = " ".join(filter(None, (kind, values.get("s", ""), values.get("n", ""), f"{int(mask):#x}" if mask.isdigit() else mask)))
+                mask = f"{_number(mask):#x}" if _number(mask) >= 0 else mask
+                text = " ".join(filter(None, (kind, values.get("s", ""), values.get("n", ""), mask)))
                 out[-1] += f"; {text}" if out[-1] else text
     except (Corrupt, Truncated, LimitExceeded) as error:
         budget.report(error)

@@ -41,7 +41,9 @@ class Ex01:
         return start
 
     def information(self, sectors: int, chunks: int, *, kind: str = "f", sector: int = 512, per_chunk: int = 16) -> None:
-        device = f"1\nmain\nsn\tmd\tlb\tts\ths\tdc\tdt\tpid\trs\tls\tbp\tph\nS-1\tWD\tlabel\t{sectors or ''}\t\t\t{kind}\t\t\t\t{sector}\t1\n\n"
+        device = (
+            f"1\nmain\nsn\tmd\tlb\tts\ths\tdc\tdt\tpid\trs\tls\tbp\tph\nS-1\tWD\tlabel\t{sectors or ''}\t\t\t{kind}\t\t\t\t{sector}\t1\n\n"
+        )
         case = (
             "1\nmain\nnm\tcn\ten\tex\tnt\tav\tos\ttt\tat\ttb\tcp\tsb\tgr\twb\n"
             f"a disk Ω\tcase 7\tev\tJ. Doe\tn\t7.10\tWindows\t1331424000\t1331424001\t{chunks}\t{self.method or ''}\t{per_chunk}\t64\t\n\n"

@@ -295,7 +295,8 @@ def _ltree(reader: _Reader) -> None:
     md5, size, checksum, _ = LTREE.unpack(head)
     if zlib.adler32(head[:24] + bytes(4) + head[28:]) != checksum:
         raise Corrupt(reader.what, reader.span(0, LTREE.size), "its Adler-32 does not match")
-    raw = reader.segment.file.read_at(reader.section.data + LTREE.size, reader.budget.allocate(reader.what, size, reader.span(0, LTREE.size)))
+    reader.budget.allocate(reader.what, size, reader.span(0, LTREE.size))
+    raw = reader.segment.file.read_at(reader.section.data + LTREE.size, size)
     if len(raw) < size:
         raise Truncated(reader.what, reader.span(LTREE.size, len(raw)), f"{len(raw)} of {size} bytes")
     if hashlib.md5(raw, usedforsecurity=False).digest() != md5:

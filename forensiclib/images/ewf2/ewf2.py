@@ -45,7 +45,8 @@ def open_ewf2(paths: Sequence[str], budget: Budget) -> Image:
             raise Corrupt("EWF2 sector table", first.span(0, first.file.size), f"{listed} chunks of {shape.chunk_size} bytes")
         wanted, there = -(-size // shape.chunk_size), sum(run.count for run in runs)
         if there != wanted:
-            budget.report(Corrupt("EWF2 sector table", first.span(0, first.file.size), f"{there} chunks are listed, the media have {wanted}"))
+            says = f"{there} chunks are listed, the media have {wanted}"
+            budget.report(Corrupt("EWF2 sector table", first.span(0, first.file.size), says))
         source = Ewf2Source(runs, shape, size, name)
         tree = logical_files(found.tree, source, name, budget) if found.tree is not None else None
         bad = []

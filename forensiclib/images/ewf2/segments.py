@@ -173,8 +173,9 @@ def _walk(pool: FilePool, path: str, budget: Budget) -> Segment:
     if not out:
         broken = broken or Truncated("EWF2 segment", Span(file.root, file.size, 0), "no section")
     if any(s.flags & SECTION_ENCRYPTED or s.type == KEYS for s in out):
-        found_at = next(s for s in out if s.flags & SECTION_ENCRYPTED or s.type == KEYS)
-        raise Unsupported("EWF2 section", Span(file.root, found_at.at, SECTION.size), "encrypted; how the keys are stored was never published")
+        hidden = next(s for s in out if s.flags & SECTION_ENCRYPTED or s.type == KEYS)
+        says = "encrypted; how the keys are stored was never published"
+        raise Unsupported("EWF2 section", Span(file.root, hidden.at, SECTION.size), says)
     return Segment(file, number, logical, compression, identifier, tuple(out), broken)
 
 
