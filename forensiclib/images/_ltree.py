@@ -184,8 +184,8 @@ def _entry(
     index = _number(values.get("pm", "") or "0")
     if 0 <= index < len(rights) and rights[index]:
         facts["permissions"] = rights[index]
-    if sources.get(values.get("src", "")):
-        facts["source"] = sources[values["src"]]
+    if source := sources.get(values.get("src", "")):
+        facts["source"] = source
     return Entry(
         id=number, sequence=0, parent=parent[0], raw_name=name.encode("utf-8", "surrogatepass"), name=name, path=path,
         kind="directory" if folder else "file", state="deleted" if flags & DELETED else "allocated", size=0 if folder else size,
