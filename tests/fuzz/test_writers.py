@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
@@ -21,6 +22,14 @@ from tests.images.test_ewf_write import Broken, Stop
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
 
 
+def _same(changed: bytes, state: bytes) -> bool:
+    """Whether only white space differs."""
+    try:
+        return bool(json.loads(changed) == json.loads(state))
+    except ValueError:
+        return False
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("room", "name"), [(write, "set.E01"), (raw_write, "set.dd")], ids=["ewf", "raw"])
 def test_a_state_that_was_changed_is_refused(room, name: str, tmp_path: Path) -> None:
@@ -31,7 +40,7 @@ def test_a_state_that_was_changed_is_refused(room, name: str, tmp_path: Path) ->
     before = Path(path).read_bytes()
     refused = 0
     for changed in mutations(state, min(COUNT, 2000)):
-        if changed == state:
+        if _same(changed, state):
             continue
         Path(path + ".resume").write_bytes(changed)
         with pytest.raises(UsageError):
