@@ -17,6 +17,7 @@ from forensiclib.core.declare import (
     Extractor,
     FileSystemFormat,
     ImageFormat,
+    ImageWriter,
     StoreFormat,
     TextPattern,
     Transform,
@@ -46,6 +47,11 @@ class Catalog:
         """Containers; raw last."""
         found = [d for d in self.declarations if isinstance(d, ImageFormat)]
         return tuple(sorted(found, key=lambda d: (d.catch_all, d.name)))
+
+    @property
+    def writers(self) -> tuple[ImageWriter, ...]:
+        """Containers that can be written."""
+        return tuple(d for d in self.declarations if isinstance(d, ImageWriter))
 
     @property
     def volumes(self) -> tuple[VolumeSystem, ...]:

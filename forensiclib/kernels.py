@@ -175,6 +175,12 @@ except ModuleNotFoundError:
     adler32, crc32, INFLATE = zlib.adler32, zlib.crc32, "zlib"
 
 
+def pack(data: bytes | memoryview, level: int) -> bytes | bytearray:
+    """A zlib stream of ``data``, at a level of 1 to 9. Which bytes it is depends on the engine (``INFLATE``)."""
+    out: bytes | bytearray = zlib.compress(data, level) if INFLATE == "zlib" else _libdeflate.zlib_compress(data, level)
+    return out
+
+
 def inflate(data: bytes | memoryview, size: int, *, raw: bool = False) -> bytes | bytearray:
     """One deflate stream (zlib header and Adler-32 checked unless ``raw``) -> its bytes.
 

@@ -115,6 +115,10 @@ class OpenVolume(Volume):
             raise Unsupported("file system", self._span(), "; ".join(tried))
         raise Unsupported("file system", self._span(), "no known file system begins here")
 
+    def mount(self, system: FileSystem) -> None:
+        """Take a file system that was opened elsewhere as this volume's own."""
+        self._systems["native"] = system
+
     def close(self) -> None:
         """End the file systems that were opened on it."""
         systems, self._systems = self._systems, {}
@@ -177,6 +181,7 @@ class OpenImage(Image):
             parts=image.parts,
             close_with=image.close_with,
             snapshots=image.snapshots,
+            tree=image.tree,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -222,6 +227,10 @@ class OpenImage(Image):
                 for volume in self._volumes:
                     volume.close()
                 self._volumes = None
+        if self._volumes is None and self.tree is not None:
+            files = OpenVolume(self, Volume(self.data, index=0, start=0, scheme="logical", kind="logical evidence"), self.run)
+            files.mount(self.tree)
+            self._volumes = [files]
         if self._volumes is None:
             self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
         return self._volumes

@@ -38,7 +38,7 @@ RecoveryOpt = Annotated[
 KeyFileOpt = Annotated[list[str] | None, typer.Option("--key-file", metavar="FILE", help="Key file for locked volumes; may be repeated.")]
 
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
-JOBS = ("verify", "recover", "carve", "examine")
+JOBS = ("verify", "recover", "carve", "convert", "examine")
 """Commands that are more than their output: when its reader goes away they were not finished."""
 
 

@@ -30,7 +30,7 @@ def _run() -> None:
         raise SystemExit(2) from None
 
     from forensiclib import __version__
-    from forensiclib.cli import carve, cat, catalog, examine, extract, hash, info, ls, recover, search, verify
+    from forensiclib.cli import carve, cat, catalog, convert, examine, extract, hash, info, ls, recover, search, verify
     from forensiclib.cli._shared import guarded
 
     app = typer.Typer(
@@ -52,6 +52,6 @@ def _run() -> None:
     def options(asked: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Say which version this is.")) -> None:
         """Options of the program itself."""
 
-    for module in (info, verify, ls, cat, recover, extract, carve, hash, search, examine, catalog):
+    for module in (info, verify, ls, cat, recover, extract, carve, hash, search, convert, examine, catalog):
         app.command(module.NAME)(guarded(module.command))
     app(prog_name="forensiclib")

@@ -10,12 +10,13 @@ from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
+from forensiclib.core.writing import WriteCall
 
 __all__ = [
     "Binary", "Carver", "Checked", "Declaration", "Encryption", "Ended", "Events", "Extractor", "Field", "FieldType",
-    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "Integer", "Json",
-    "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern", "Time", "Transform",
-    "VolumeLayer", "VolumeSystem",
+    "FileSystemFormat", "Files", "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "ImageWriter",
+    "Integer", "Json", "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern",
+    "Time", "Transform", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -116,6 +117,15 @@ class ImageFormat(Declaration):
     extensions: tuple[str, ...] = ()
     catch_all: bool = False
     open: OpenImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageWriter(Declaration):
+    """A container that can be written. ``extensions`` of the first file, lower case, with dot; the first of them is
+    the usual one."""
+
+    extensions: tuple[str, ...]
+    write: WriteCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

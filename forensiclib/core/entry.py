@@ -69,9 +69,10 @@ class Image(_Over):
     snapshots     earlier states that the container holds; ``open_image(..., snapshot=)`` opens one
     check         chunk index range -> None; raises on a bad stored checksum; None when the format
                   stores none
+    tree          the files of logical evidence, whose media are not a disk but the contents; None for a disk
     """
 
-    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots")
+    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tree")
 
     def __init__(
         self,
@@ -86,9 +87,10 @@ class Image(_Over):
         parts: Sequence[tuple[str, int]] = (),
         close_with: Sequence[Callable[[], None]] = (),
         snapshots: Sequence[Snapshot] = (),
+        tree: FileSystem | None = None,
     ) -> None:
         super().__init__(data)
-        self.format, self.name = format, name
+        self.format, self.name, self.tree = format, name, tree
         self.facts: Mapping[str, str] = dict(facts or {})
         self.hashes: Mapping[str, str] = dict(hashes or {})
         self.sector_size = sector_size

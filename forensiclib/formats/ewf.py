@@ -9,7 +9,7 @@ from __future__ import annotations
 from forensiclib.formats._dsl import Bytes, Struct, layout, u8, u16, u32, u64
 
 __all__ = [
-    "COMPRESSION_LEVELS", "DIGEST", "ERROR2_ENTRY", "ERROR2_HEADER", "FILE_HEADER", "HASH", "HEADER_VALUES",
+    "COMPRESSION_LEVELS", "DIGEST", "ERROR2_ENTRY", "ERROR2_HEADER", "FILE_HEADER", "HASH", "HEADER_VALUES", "LTREE",
     "MEDIA_FLAGS", "MEDIA_TYPES", "SECTION", "SECTION_TYPES", "SESSION_ENTRY", "SESSION_HEADER", "SIGNATURE",
     "SIGNATURE_ADCRYPT", "SIGNATURE_EX01", "SIGNATURE_L01", "SIGNATURE_LX01", "TABLE_HEADER", "VOLUME", "VOLUME_SMART",
 ]  # fmt: skip
@@ -90,6 +90,9 @@ ERROR2_ENTRY = layout(Struct(8, start_sector=u32, sector_count=u32))
 # "Digest section", "Hash section"
 DIGEST = layout(Struct(80, md5=Bytes(16), sha1=Bytes(20), padding=Bytes(40), checksum=u32))
 HASH = layout(Struct(36, md5=Bytes(16), unknown=Bytes(16), checksum=u32))
+
+# "Ltree header"; the checksum is Adler-32 of the 48 bytes with itself zero.
+LTREE = layout(Struct(48, md5=Bytes(16), data_size=u64, checksum=u32, unknown=Bytes(20)))
 
 # "Header values" and "Header2 values"
 HEADER_VALUES = {

@@ -14,6 +14,7 @@ from forensiclib.core.declare import (
     Files,
     FileSystemFormat,
     ImageFormat,
+    ImageWriter,
     Keys,
     StoreFormat,
     TextPattern,
@@ -26,6 +27,7 @@ __all__ = ["catalogue_page"]
 
 SECTIONS: tuple[tuple[type[Declaration], str, str], ...] = (
     (ImageFormat, "Images", "Containers of a disk."),
+    (ImageWriter, "Writers", "Containers that `convert` writes."),
     (VolumeSystem, "Volumes", "Partition tables."),
     (VolumeLayer, "Layers", "Volumes made of volumes: arrays, volume groups, disk labels inside partitions."),
     (Encryption, "Encryption", "Encrypted volumes, opened with keys."),
@@ -66,7 +68,7 @@ def _entry(d: Declaration) -> list[str]:
 
 
 def _facts(d: Declaration) -> list[str]:
-    if isinstance(d, ImageFormat):
+    if isinstance(d, (ImageFormat, ImageWriter)):
         return [f"File names: {', '.join(map(_code, d.extensions))}"] if d.extensions else []
     if isinstance(d, FileSystemFormat):
         return [f"Engine: {d.engine}"]

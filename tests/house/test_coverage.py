@@ -24,7 +24,7 @@ def text_of(path: Path) -> str:
 
 def module_of(declaration: Declaration) -> str:
     """Where the declaration's function is defined: ``floor.room``, without the package."""
-    names = ("measure", "rows", "open", "volumes", "unlock", "check", "decode")
+    names = ("measure", "rows", "open", "volumes", "unlock", "check", "decode", "write")
     function = next(f for f in (getattr(declaration, n, None) for n in names) if f is not None)
     return str(getattr(function, "func", function).__module__).removeprefix("forensiclib.")
 

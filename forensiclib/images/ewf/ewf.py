@@ -13,11 +13,10 @@ from forensiclib.core.span import Span
 from forensiclib.formats.ewf import (
     SIGNATURE,
     SIGNATURE_ADCRYPT,
-    SIGNATURE_EX01,
     SIGNATURE_L01,
-    SIGNATURE_LX01,
 )
 from forensiclib.images._files import FilePool, expand
+from forensiclib.images._ltree import logical_files, logical_size
 from forensiclib.images.ewf.chunks import EwfSource
 from forensiclib.images.ewf.headers import Geometry, Notes, geometry, notes
 from forensiclib.images.ewf.segments import open_segments
@@ -40,7 +39,7 @@ def _bad_sectors(root: str, shape: Geometry, found: Notes, budget: Budget) -> li
 def open_ewf(paths: Sequence[str], budget: Budget) -> Image:
     """The set that the path (or the listed segments) makes; no chunk is read.
 
-    Raises NotThisFormat by the signature; Unsupported for EWF2 (Ex01), logical evidence (L01) and AD
+    Raises NotThisFormat by the signature; Unsupported for AD
     encryption; Truncated when a segment is missing; Corrupt when one is another's, or when
     no copy of the volume section is whole. Damaged descriptors, tables, headers and hashes, and a
     last segment that breaks off, are findings; the chunks that cannot be placed raise when they are read.
@@ -52,7 +51,13 @@ def open_ewf(paths: Sequence[str], budget: Budget) -> Image:
         shape = geometry(segments, budget)
         found = notes(segments, budget)
         name = segments[0].file.root
-        source = EwfSource(build(segments, shape, budget), shape.size, shape.chunk_size, name)
+        size, logical = shape.size, shape.logical or found.tree is not None
+        if found.tree is not None:
+            size = logical_size(found.tree, size, shape.chunk_size)
+        elif logical:
+            budget.report(Corrupt("EWF ltree section", shape.span, "the list of files is not there or cannot be read"))
+        source = EwfSource(build(segments, shape, budget), size, shape.chunk_size, name)
+        tree = logical_files(found.tree, source, name, budget) if found.tree is not None else None
         stack.pop_all()
     return Image(
         source,
@@ -64,25 +69,28 @@ def open_ewf(paths: Sequence[str], budget: Budget) -> Image:
         bad_sectors=_bad_sectors(name, shape, found, budget),
         parts=tuple((segment.file.root, segment.file.size) for segment in segments),
         close_with=(pool.close,),
+        tree=tree,
     )
 
 
 FORMAT = ImageFormat(
     name="ewf",
-    title="Expert Witness Compression Format (E01, S01)",
+    title="Expert Witness Compression Format (E01, S01, L01)",
     refs=(
         'Joachim Metz, "Expert Witness Compression Format (EWF)", libewf documentation: Segment file, The sections, EWF-X, '
         "Compression, Corruption scenarios",
         "Andrew Rosen, ASR Data, Expert Witness Compression Format specification",
     ),
     gaps=(
-        "EWF2 (Ex01, Lx01), logical evidence (L01) and AD encryption are recognised and refused",
+        "AD encryption is recognised and refused",
+        "logical evidence (L01) is read by the specification, with libewf as the second reader: no sample of EnCase was at hand",
+        "the MD5 of each file of logical evidence is shown, not checked while it is read; a slash in a name is U+2215 in paths",
         "a set with a segment missing is refused, also where the segments before the gap could be read",
         "several set identifiers in one set (EnCase 6.13 remote acquisition) are refused",
         "header text in a code page other than UTF-8 is read as Windows-1252: the code page is not stored",
         "password hashes are shown, not checked: they protect no data",
     ),
-    signatures=tuple(Signature(s) for s in (SIGNATURE, SIGNATURE_EX01, SIGNATURE_L01, SIGNATURE_LX01, SIGNATURE_ADCRYPT)),
-    extensions=(".e01", ".s01", ".ex01", ".l01", ".lx01"),
+    signatures=tuple(Signature(s) for s in (SIGNATURE, SIGNATURE_L01, SIGNATURE_ADCRYPT)),
+    extensions=(".e01", ".s01", ".l01"),
     open=open_ewf,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import unescape
 
-from forensiclib.core.errors import Corrupt, EvidenceError, LimitExceeded, Truncated, Unsupported
+from forensiclib.core.errors import Corrupt, EvidenceError, LimitExceeded, Truncated
 from forensiclib.core.finding import Finding
 from forensiclib.core.guid import guid
 from forensiclib.core.limits import Budget
@@ -20,6 +21,7 @@ from forensiclib.formats.ewf import (
     ERROR2_HEADER,
     HASH,
     HEADER_VALUES,
+    LTREE,
     MEDIA_FLAGS,
     MEDIA_TYPES,
     SESSION_ENTRY,
@@ -39,7 +41,8 @@ _ELEMENT = re.compile(r"<([A-Za-z_][\w.-]*)>([^<>]*)</\1>")
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The volume, disk or data section. ``smart`` is the 94-byte form; ``identifier`` "" when not stored."""
+    """The volume, disk or data section. ``smart`` is the 94-byte form; ``identifier`` "" when not stored; ``logical``: files,
+    not a disk."""
 
     chunk_count: int
     chunk_size: int
@@ -47,6 +50,7 @@ class Geometry:
     sector_count: int
     identifier: str
     smart: bool
+    logical: bool
     facts: dict[str, str]
     span: Span
 
@@ -83,14 +87,15 @@ def _geometry(segment: Segment, section: Section, budget: Budget) -> Geometry:
     if not checked(raw):
         raise Corrupt(what, span, "its Adler-32 does not match")
     values = form.dict(raw)
-    if values.get("media_type") == 0x0E:
-        raise Unsupported(what, span, "logical evidence")
+    logical = values.get("media_type") == 0x0E
     chunk = values["sectors_per_chunk"] * values["bytes_per_sector"]
     if chunk == 0:
         raise Corrupt(what, span, f"{values['sectors_per_chunk']} sectors a chunk of {values['bytes_per_sector']} bytes")
     budget.allocate("EWF chunk", chunk, span)
     if values["sectors_count"] * values["bytes_per_sector"] > _LAST_BYTE:
         raise Corrupt(what, span, f"{values['sectors_count']} sectors of {values['bytes_per_sector']} bytes")
+    if values["sectors_count"] == 0 and logical:
+        values["sectors_count"] = values["chunk_count"] * values["sectors_per_chunk"]
     if values["sectors_count"] == 0:
         raise Corrupt(what, span, "no sectors")
     identifier = values.get("set_identifier", bytes(16))
@@ -104,6 +109,7 @@ def _geometry(segment: Segment, section: Section, budget: Budget) -> Geometry:
         values["sectors_count"],
         facts.get("set_identifier", ""),
         form is VOLUME_SMART,
+        logical,
         facts,
         span,
     )
@@ -157,11 +163,12 @@ def geometry(segments: list[Segment], budget: Budget) -> Geometry:
 
 @dataclass(slots=True)
 class Notes:
-    """facts, hashes by algorithm, (start sector, sectors) of acquisition errors."""
+    """facts, hashes by algorithm, (start sector, sectors) of acquisition errors, the text of the ltree section."""
 
     facts: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     errors: list[tuple[int, int]] = field(default_factory=list)
+    tree: str | None = None
 
 
 class _Reader:
@@ -280,8 +287,25 @@ def _incomplete(reader: _Reader) -> None:
     reader.budget.report(Finding.note(reader.what, "the acquisition was not completed", span=reader.span(-76, 76)))
 
 
-def _logical(reader: _Reader) -> None:
-    raise Unsupported(reader.what, reader.span(-76, 76), "logical evidence (EWF-L01)")
+def _ltree(reader: _Reader) -> None:
+    """ "Ltree section": the list of files."""
+    head = reader.segment.file.read_at(reader.section.data, min(LTREE.size, reader.section.size))
+    if len(head) < LTREE.size:
+        raise Truncated(reader.what, reader.span(0, len(head)), f"{len(head)} of {LTREE.size} bytes")
+    md5, size, checksum, _ = LTREE.unpack(head)
+    if zlib.adler32(head[:24] + bytes(4) + head[28:]) != checksum:
+        raise Corrupt(reader.what, reader.span(0, LTREE.size), "its Adler-32 does not match")
+    reader.budget.allocate(reader.what, size, reader.span(0, LTREE.size))
+    raw = reader.segment.file.read_at(reader.section.data + LTREE.size, size)
+    if len(raw) < size:
+        raise Truncated(reader.what, reader.span(LTREE.size, len(raw)), f"{len(raw)} of {size} bytes")
+    if hashlib.md5(raw, usedforsecurity=False).digest() != md5:
+        reader.budget.report(Corrupt(reader.what, reader.span(LTREE.size, size), "the MD5 of the list of files does not match"))
+    reader.into.tree = raw.decode("utf-16-le", "surrogatepass" if len(raw) % 2 == 0 else "replace")
+
+
+def _ltypes(reader: _Reader) -> None:
+    """ "Ltypes section": six bytes of unknown meaning."""
 
 
 _READERS: dict[str, Callable[[_Reader], None]] = {
@@ -294,8 +318,8 @@ _READERS: dict[str, Callable[[_Reader], None]] = {
     "error2": _error2,
     "session": _session,
     "incomplete": _incomplete,
-    "ltree": _logical,
-    "ltypes": _logical,
+    "ltree": _ltree,
+    "ltypes": _ltypes,
 }
 _KNOWN = frozenset((*_READERS, "volume", "disk", "data", "sectors", "table", "table2", "next", "done"))
 
@@ -303,7 +327,7 @@ _KNOWN = frozenset((*_READERS, "volume", "disk", "data", "sectors", "table", "ta
 def notes(segments: list[Segment], budget: Budget) -> Notes:
     """Everything but geometry and tables. header2 (Unicode) is read before header (one code page).
 
-    A damaged section is reported and its values left out. Unsupported for logical evidence.
+    A damaged section is reported and its values left out.
     """
     out = Notes()
     every = [(segment, section) for segment in segments for section in segment.sections]

@@ -14,21 +14,14 @@ from forensiclib.formats.ewf import (
     FILE_HEADER,
     SIGNATURE,
     SIGNATURE_ADCRYPT,
-    SIGNATURE_EX01,
     SIGNATURE_L01,
-    SIGNATURE_LX01,
 )
 from forensiclib.images._files import FilePool, PooledFile
 from forensiclib.images.ewf.sections import Segment, walk
 
 __all__ = ["extension", "find", "open_segments"]
 
-_REFUSED = {
-    SIGNATURE_L01: "EWF-L01, logical evidence",
-    SIGNATURE_EX01: "EWF2-Ex01, the second version of the format",
-    SIGNATURE_LX01: "EWF2-Lx01, logical evidence in the second version of the format",
-    SIGNATURE_ADCRYPT: "AD encryption around an EWF set",
-}
+_REFUSED = {SIGNATURE_ADCRYPT: "AD encryption around an EWF set"}
 
 
 def extension(first: str, number: int) -> str:
@@ -51,8 +44,8 @@ def _first_extension(suffix: str) -> str | None:
         return None
     if suffix[1:].isdigit():
         return ".001"
-    # A later segment (.FAA) does not say its set's letter; only .E.. and .S.. are written by the makers.
-    return f".{suffix[1]}01" if suffix[1] in "EeSs" else None
+    # A later segment (.FAA) does not say its set's letter; only .E.., .S.. and .L.. are written by the makers.
+    return f".{suffix[1]}01" if suffix[1] in "EeSsLl" else None
 
 
 def find(path: str) -> Iterator[str]:
@@ -80,8 +73,8 @@ def _open(pool: FilePool, path: str) -> tuple[PooledFile, int]:
     span = Span(file.root, 0, len(raw))
     if (refused := _REFUSED.get(raw[:8])) is not None:
         raise Unsupported("EWF file header", span, refused)
-    if raw[:8] != SIGNATURE:
-        raise NotThisFormat("EWF file header", span, "no EVF signature")
+    if raw[:8] not in (SIGNATURE, SIGNATURE_L01):
+        raise NotThisFormat("EWF file header", span, "neither an EVF nor an LVF signature")
     if len(raw) < FILE_HEADER.size:
         raise Truncated("EWF file header", span, f"{len(raw)} of {FILE_HEADER.size} bytes")
     _, start, number, end = FILE_HEADER.unpack(raw)

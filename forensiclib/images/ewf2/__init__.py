@@ -1,0 +1,1 @@
+"""EWF2: Ex01 and Lx01. Segments -> sections from the end -> tables -> media."""
