@@ -211,7 +211,7 @@ class _Examination:
                 if not hit.same_as:
                     volume = self.image.volume(hit.volume)
                     runs = tuple((start - volume.start, length) for start, length in hit.runs)
-                    self.carved_new.append((volume, CarvedRef(runs, f"$Carved/{hit.written}")))
+                    self.carved_new.append((volume, CarvedRef(runs, f"$Carved/{hit.written}", carver=hit.carver.name)))
                 if hit.written and hit.extension in PICTURES:
                     self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
                 table.add(
