@@ -13,14 +13,14 @@ import math
 import sys
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
 from forensiclib.formats.sqlite import HEADER
 from forensiclib.stores.sqlite.page import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Cell, Page, read_cell, read_page
-from forensiclib.stores.sqlite.record import values
+from forensiclib.stores.sqlite.record import kept_here, values
 
 __all__ = ["rejoin"]
 
@@ -196,9 +196,8 @@ class _Search:
                 self.claim(cell.child, _Claim("tree", kinds, low, cell.rowid, width), number)
                 low = cell.rowid
             if cell.overflow:
-                here = cell.stored - (cell.record.at if cell.record is not None else cell.stored)
-                head = cell.payload - cell.record.body if cell.record is not None else 0
-                self.claim(cell.overflow, _Claim("overflow", left=cell.payload - head - here))
+                kept = kept_here(cell.payload, self.usable, page.kind == TABLE_LEAF)
+                self.claim(cell.overflow, _Claim("overflow", left=cell.payload - kept))
             if number == 1 or claim.width == -5:
                 self.root(page, cell)
         width = next((len(c.record.kinds) for c in page.cells if c.record is not None), 0)
@@ -268,25 +267,37 @@ class _Search:
                     yield shift
         yield from sorted({self.shift(n) for n in self.order} - told) if len(self.order) < 64 or self._index is not None else ()
 
-    def find(self, number: int) -> _Spot | None:
-        """Where a page with a claim lies whole."""
-        best: tuple[int, int] | None = None
+    def find(self, number: int, weak: bool = False) -> _Spot | None:
+        """Where a page with a claim lies whole. ``weak``: the one place left counts too, where nothing contradicts."""
+        claim, best = self.claims[number], list[int]()
         for tried, shift in enumerate(self.near(number)):
             place = self.home(number, shift)
-            score = self.fits(number, self.raw(place), place)
-            if score == 2 or (score and tried == 0 and self.claims[number].high is None):
+            raw = self.raw(place)
+            score = self.fits(number, raw, place)
+            if score == 2:
                 return _Spot(place)
-            if score and best is None:
-                best = score, place
+            if score and tried < 2:
+                if claim.role == "overflow" and claim.left <= self.usable - 4:
+                    score = int(self.inside(number))
+                if score:
+                    best.append(place)
         others = self.candidates(number)
         strong = [p for p in others if self.fits(number, self.raw(p), p) == 2]
-        if strong and (best is None or len(strong) == 1):
-            last = max((self.spots[n].place for n in self.order[: bisect_left(self.order, number)]), default=self.start)
+        last = max((self.spots[n].place for n in self.order[: bisect_left(self.order, number)]), default=self.start)
+        if strong and (not best or len(strong) == 1):
             return _Spot(min(strong, key=lambda p: (p < last, abs(p - last))), sure=len(strong) == 1)
-        if best is not None:
-            return _Spot(best[1])
-        weak = [p for p in others if self.fits(number, self.raw(p), p)] if self.claims[number].low is not None else []
-        return _Spot(weak[0]) if len(weak) == 1 else None
+        if best:
+            return _Spot(best[0], sure=len(best) == 1 or claim.role == "tree")
+        loose = [p for p in others if self.fits(number, self.raw(p), p)] if weak and claim.low is not None else []
+        return _Spot(loose[0]) if len(loose) == 1 else None
+
+    def inside(self, number: int) -> bool:
+        """Whether the known pages on both sides lie in one piece."""
+        at = bisect_left(self.order, number)
+        if not 0 < at < len(self.order):
+            return at == len(self.order)
+        following = self.order[at]
+        return self.shift(self.order[at - 1]) == self.spots[following].place - self.start - (following - 1) * self.size
 
     def candidates(self, number: int) -> list[int]:
         """Places elsewhere that may be asked."""
@@ -308,22 +319,25 @@ class _Search:
     def cut(self, number: int, before: int, after: int) -> _Spot | None:
         """The page as the end of one piece and the beginning of the next: where its content adds up and, of the
         places where it does, the one that leaves least in its gap."""
-        if before == after or not 0 <= after + self.size <= self.data.size + self.size:
+        if before == after or before < 0 or after + self.size <= 0:
             return None
-        one, two = self.data.read_at(before, self.size), self.data.read_at(after, self.size)
-        if len(one) < self.grain or len(two) < self.size:
+        one, two = self.data.read_at(before, self.size), self.data.read_at(max(0, after), self.size + min(0, after))
+        one, two = one.ljust(self.size, b"\0"), two.rjust(self.size, b"\0") if after < 0 else two
+        if len(two) < self.size:
             return None
         best: tuple[int, int] | None = None
+        made = set()
         for cut in range(-before % self.block, self.size, self.block):
             raw = one[:cut] + two[cut:]
             if not cut or not self.fits(number, raw):
                 continue
             filled = 0
+            made.add(raw)
             if self.claims[number].role == "tree" and (page := self.tree_page(number, raw, -1)) is not None:
                 filled = page.gap[1] - page.gap[0] - raw.count(0, *page.gap)
             if best is None or filled < best[0]:
                 best = filled, cut
-        return _Spot(before, best[1], after) if best is not None else None
+        return _Spot(before, best[1], after, sure=len(made) < 2) if best is not None else None
 
     def tail(self, number: int) -> _Spot | None:
         """A page that breaks off, and whose rest nothing else tells: the last of its cells must lie in it."""
@@ -367,28 +381,36 @@ class _Search:
         if self.maps:
             for number in range(2, self.count + 1, self.usable // 5 + 1):
                 self.claim(number, _Claim("map"))
+        if not self.order:
+            first = _Spot(self.start) if self.fits(1, self.raw(self.start)) else self.tail(1)
+            if first is None:
+                return False
+            self.take(1, first)
         for _ in range(ROUNDS):
-            before, missed = len(self.spots), set[int]()
-            while todo := sorted(self.pending - missed):
-                for number in todo:
-                    self.budget.check()
-                    spot = self.find(number) if self.order else (_Spot(self.start) if self.fits(1, self.raw(self.start)) else None)
-                    if spot is None:
-                        missed.add(number)
-                    else:
-                        self.take(number, spot)
+            if self.sweep(self.find) or self.sweep(self.torn) or self.sweep(self.last) or self.sweep(lambda n: self.find(n, True)):
+                continue
             if not self.pending:
                 return True
-            for number in sorted(self.pending):
-                if (spot := self.torn(number)) is not None:
-                    self.take(number, spot)
-            if len(self.spots) == before:
-                number = min(self.pending, key=lambda n: (self.claims[n].role != "tree", n))
-                spot = self.tail(number) if self.claims[number].role == "tree" else None
+            number = min(self.pending, key=lambda n: (self.claims[n].role != "tree", n))
+            spot = self.tail(number) if self.claims[number].role == "tree" else None
+            if spot is None:
+                return False
+            self.take(number, spot)
+        return not self.pending
+
+    def sweep(self, look: Callable[[int], _Spot | None]) -> bool:
+        """Look for every page that is claimed, and for what they claim. Whether any was found."""
+        missed, found = set[int](), False
+        while todo := sorted(self.pending - missed):
+            for number in todo:
+                self.budget.check()
+                spot = look(number)
                 if spot is None:
-                    return False
-                self.take(number, spot)
-        return False
+                    missed.add(number)
+                else:
+                    self.take(number, spot)
+                    found = True
+        return found
 
     def torn(self, number: int) -> _Spot | None:
         """A page between two pieces, cut."""
@@ -396,12 +418,39 @@ class _Search:
         if not 0 < at:
             return None
         before = self.home(number, self.shift(self.order[at - 1]))
+        claim = self.claims[number]
+        if claim.role == "overflow" and (claim.left <= self.usable - 4 or self.inside(number)):
+            return None
         others = [self.spots[n].place - self.start - (n - 1) * self.size for n in self.order[at : at + 1]]
         others += sorted({self.shift(n) for n in self.order} - set(others))[:64]
         for shift in others:
             if (spot := self.cut(number, before, self.home(number, shift))) is not None:
                 return spot
         return None
+
+    def last(self, number: int) -> _Spot | None:
+        """The last page of an overflow chain between two pieces: nothing but its content can tell in which it lies. It has
+        no empty blocks, and reads as text where the other choice does not."""
+        claim, at = self.claims[number], bisect_left(self.order, number)
+        if claim.role != "overflow" or claim.left > self.usable - 4 or not 0 < at < len(self.order):
+            return None
+        shift = self.spots[self.order[at]].place - self.start - (self.order[at] - 1) * self.size
+        before, after = self.home(number, self.shift(self.order[at - 1])), self.home(number, shift)
+        one, two = self.raw(before).ljust(self.size, b"\0"), self.raw(after)
+        if len(two) < self.size:
+            return None
+        best: dict[bytes, tuple[tuple[int, bool], int]] = {}
+        for cut in sorted({0, self.size, *range(-before % self.block, self.size, self.block)}):
+            raw = one[:cut] + two[cut:]
+            if raw[:4] == b"\0\0\0\0":
+                content = raw[4 : 4 + claim.left]
+                empty = sum(not any(content[i : i + 64]) for i in range(0, len(content), 64))
+                best.setdefault(raw, ((empty, not _reads(content, self.encoding)), cut))
+        if not best:
+            return None
+        rank, cut = min(best.values())
+        sure = sum(r == rank for r, _ in best.values()) == 1 and not rank[1]
+        return _Spot(after, sure=sure) if not cut else _Spot(before, sure=sure) if cut == self.size else _Spot(before, cut, after, sure)
 
     def pieces(self) -> list[tuple[int, int]] | None:
         """(offset, length) of each piece; pages that nothing claims go with the piece before them."""
@@ -442,6 +491,17 @@ class _Search:
         return next((c for c in range(-here % self.block, gap, self.block) if not any(self.data.read_at(there + c, self.block))), 0)
 
 
+def _reads(content: bytes, encoding: str) -> bool:
+    """Whether it may be the end of a text: no control characters, and it decodes but for a character cut at its beginning."""
+    for skip in range(4):
+        try:
+            text = content[skip:].decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return not any(ord(c) < 32 and c not in "\t\n\r" for c in text)
+    return False
+
+
 def _cell_there(page: bytes, at: int, kind: int, usable: int, count: int) -> bool:
     cell = read_cell(page, at, kind, min(usable, len(page)))
     return cell is not None and cell.child <= count and (cell.end == usable or cell.record is not None or kind == TABLE_INTERIOR)
@@ -462,9 +522,12 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     pieces = search.pieces()
     if pieces is None or len(pieces) < 2:
         return None
-    unsure = len(search.doubts) + sum(not s.sure for s in search.spots.values())
+    torn = sum(bool(s.cut) and not s.sure for s in search.spots.values())
+    unsure = len(search.doubts) + sum(not s.cut and not s.sure for s in search.spots.values())
     free = search.count - len(search.order)
     what = f"{len(search.order)} pages answer to what the others say of them, {free} are claimed by none"
+    if torn:
+        what += f"; the free space of {torn} that a piece ends in may be another's"
     if unsure:
         what += f"; where {unsure} pages lie is a guess"
-    return Find(search.count * search.size, 0.7 if unsure else 1.0, what, pieces=tuple(pieces))
+    return Find(search.count * search.size, 0.7 if unsure else 0.9 if torn else 1.0, what, pieces=tuple(pieces))
