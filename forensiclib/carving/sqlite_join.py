@@ -436,13 +436,18 @@ class _Search:
             return None
         shift = self.spots[self.order[at]].place - self.start - (self.order[at] - 1) * self.size
         before, after = self.home(number, self.shift(self.order[at - 1])), self.home(number, shift)
+        return self.seam(number, before, after)
+
+    def seam(self, number: int, before: int, after: int) -> _Spot | None:
+        """Where the piece of an overflow page ends that begins at ``before`` or at ``after``."""
+        claim = self.claims[number]
         one, two = self.raw(before).ljust(self.size, b"\0"), self.raw(after)
         if len(two) < self.size:
             return None
         best: dict[bytes, tuple[tuple[int, bool], int]] = {}
         for cut in sorted({0, self.size, *range(-before % self.block, self.size, self.block)}):
             raw = one[:cut] + two[cut:]
-            if raw[:4] == b"\0\0\0\0":
+            if (cut and claim.left > self.usable - 4) or raw[:4] == b"\0\0\0\0":
                 content = raw[4 : 4 + claim.left]
                 empty = sum(not any(content[i : i + 64]) for i in range(0, len(content), 64))
                 best.setdefault(raw, ((empty, not _reads(content, self.encoding)), cut))
@@ -451,6 +456,14 @@ class _Search:
         rank, cut = min(best.values())
         sure = sum(r == rank for r, _ in best.values()) == 1 and not rank[1]
         return _Spot(after, sure=sure) if not cut else _Spot(before, sure=sure) if cut == self.size else _Spot(before, cut, after, sure)
+
+    def seams(self) -> None:
+        """Overflow pages of which the beginning answers, and the next page lies elsewhere: the piece may end in them."""
+        for number, following in zip(self.order, self.order[1:], strict=False):
+            spot, claim = self.spots[number], self.claims[number]
+            after = self.spots[following].place - self.size
+            if claim.role == "overflow" and not spot.cut and following == number + 1 and after != spot.place:
+                self.spots[number] = self.seam(number, spot.place, after) or spot
 
     def pieces(self) -> list[tuple[int, int]] | None:
         """(offset, length) of each piece; pages that nothing claims go with the piece before them."""
@@ -519,6 +532,7 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     search = _Search(fragments, head, budget)
     if search.usable < 480 or search.count * search.size > _LOCK_BYTE or not search.solve():
         return None
+    search.seams()
     pieces = search.pieces()
     if pieces is None or len(pieces) < 2:
         return None
