@@ -274,7 +274,8 @@ class _Search:
             place = self.home(number, shift)
             raw = self.raw(place)
             score = self.fits(number, raw, place)
-            if score == 2:
+            inner = claim.role == "tree" and tried < 2 and raw[:1] in (b"\2", b"\5")
+            if score == 2 or (score and inner):  # the last key of an inner page is not its parent's
                 return _Spot(place)
             if score and tried < 2:
                 if claim.role == "overflow" and claim.left <= self.usable - 4:
@@ -457,6 +458,25 @@ class _Search:
         sure = sum(r == rank for r, _ in best.values()) == 1 and not rank[1]
         return _Spot(after, sure=sure) if not cut else _Spot(before, sure=sure) if cut == self.size else _Spot(before, cut, after, sure)
 
+    def smooth(self) -> None:
+        """A page that lies elsewhere than both its neighbours, and fits between them, is another's."""
+        for one, number, other in zip(self.order, self.order[1:], self.order[2:], strict=False):
+            shift, spot = self.shift(one), self.spots[number]
+            place = self.home(number, shift)
+            alike = shift == self.spots[other].place - self.start - (other - 1) * self.size
+            if alike and (spot.cut or spot.place != place) and self.fits(number, self.raw(place), place):
+                self.spots[number] = _Spot(place)
+
+    def weigh(self) -> None:
+        """Where a piece ends beside a page of an index, nothing but its kind and its columns says that it is the right one."""
+        for one, other in zip(self.order, self.order[1:], strict=False):
+            if self.shift(one) == self.spots[other].place - self.start - (other - 1) * self.size:
+                continue
+            for number in (one, other):
+                kinds = self.claims[number].kinds
+                if kinds and not self.spots[number].cut and kinds & _INDEX and self.content(number)[0] in _INDEX:
+                    self.doubts.add(number)
+
     def seams(self) -> None:
         """Overflow pages of which the beginning answers, and the next page lies elsewhere: the piece may end in them."""
         for number, following in zip(self.order, self.order[1:], strict=False):
@@ -532,11 +552,13 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     search = _Search(fragments, head, budget)
     if search.usable < 480 or search.count * search.size > _LOCK_BYTE or not search.solve():
         return None
+    search.smooth()
     search.seams()
     pieces = search.pieces()
     if pieces is None or len(pieces) < 2:
         return None
     torn = sum(bool(s.cut) and not s.sure for s in search.spots.values())
+    search.weigh()
     unsure = len(search.doubts) + sum(not s.cut and not s.sure for s in search.spots.values())
     free = search.count - len(search.order)
     what = f"{len(search.order)} pages answer to what the others say of them, {free} are claimed by none"
