@@ -416,7 +416,7 @@ class _Search:
     def torn(self, number: int) -> _Spot | None:
         """A page between two pieces, cut."""
         at = bisect_left(self.order, number)
-        if not 0 < at:
+        if not at > 0:
             return None
         before = self.home(number, self.shift(self.order[at - 1]))
         claim = self.claims[number]
@@ -474,7 +474,7 @@ class _Search:
                 continue
             for number in (one, other):
                 kinds = self.claims[number].kinds
-                if kinds and not self.spots[number].cut and kinds & _INDEX and self.content(number)[0] in _INDEX:
+                if kinds & _INDEX and self.content(number)[0] in _INDEX:
                     self.doubts.add(number)
 
     def seams(self) -> None:

@@ -7,7 +7,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.stores.sqlite.deleted import shape_of
 from forensiclib.stores.sqlite.leaves import SIGNATURES, first_leaf, next_leaf
-from forensiclib.stores.sqlite.page import text_encoding
+from forensiclib.stores.sqlite.page import Page, text_encoding
 
 __all__ = ["CARVERS"]
 
@@ -17,7 +17,8 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     if first is None or (not first.cells and not shape_of(first).counts):
         return None
     pages = rows = silent = 0
-    page, at = first, 0
+    page: Page | None = first
+    at = 0
     while page is not None:
         budget.item()
         pages, rows = pages + 1, rows + len(page.cells)

@@ -27,7 +27,9 @@ def database(vacuum: int = 0) -> bytes:
     for pragma in ("page_size=1024", f"auto_vacuum={vacuum}", "secure_delete=OFF"):
         db.execute(f"PRAGMA {pragma}")
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INT, c BLOB)")
-    db.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", ((i, f"text {i}" * rng.randrange(1, 9), i * i, rng.randbytes(9)) for i in range(150)))
+    db.executemany(
+        "INSERT INTO t VALUES (?, ?, ?, ?)", ((i, f"text {i}" * rng.randrange(1, 9), i * i, rng.randbytes(9)) for i in range(150))
+    )
     db.execute("INSERT INTO t VALUES (1000, ?, 1, x'00')", ("long " * 700,))
     db.execute("CREATE INDEX ta ON t (a)")
     db.execute("DELETE FROM t WHERE id % 4 = 1")
@@ -45,7 +47,7 @@ def test_damaged_pages() -> None:
         found = sqlite_page.CARVERS[0].measure(MemorySource(data), budget)
         assert found is None or (0 < found.length <= len(data) and 0 < found.confidence <= 1 and found.reason)
         for row in rows.rows(Found(MemorySource(data), "sqlite-page"), budget):
-            assert 0 <= row.at and 0 < row.length and row.at + row.length <= len(data)
+            assert row.at >= 0 and row.length > 0 and row.at + row.length <= len(data)
             assert set(row.values) == {f.name for f in rows.EXTRACTOR.fields}
 
     assert rows_or_evidence_error(run, mutations(leaves(), COUNT)) == COUNT

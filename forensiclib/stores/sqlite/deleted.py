@@ -171,6 +171,11 @@ def _whole(page: Page, start: int, end: int, shape: Shape) -> list[Cell]:
         if cell is None or cell.end > end or not _believed(page, cell, shape):
             at += 1
             continue
+        newer = (read_cell(page.raw, i, TABLE_LEAF, page.usable) for i in range(at + 1, cell.end))
+        over = next((c for c in newer if c is not None and cell.end < c.end <= end and _believed(page, c, shape)), None)
+        if over is not None:  # its end was overwritten by a cell that begins in it
+            at = over.at
+            continue
         out.append(cell)
         at = cell.end
     return out
@@ -179,6 +184,11 @@ def _whole(page: Page, start: int, end: int, shape: Shape) -> list[Cell]:
 def _believed(page: Page, cell: Cell, shape: Shape) -> bool:
     if cell.record is None or not shape.fits(cell.record.kinds) or ((cell.rowid or 0) < 0 and not shape.negative):
         return False
+    at = cell.record.at
+    for kind in cell.record.kinds:
+        if kind == 7 and at + 8 <= cell.stored and not int.from_bytes(page.raw[at : at + 2], "big") & 0x7FF0 and any(page.raw[at : at + 8]):
+            return False  # a denormal number: other bytes stand there now
+        at += serial_size(kind)
     for raw, whole in texts(page, (cell,)):
         text = _decoded(raw, whole, shape.encoding)
         if text is None:
