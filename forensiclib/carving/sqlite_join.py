@@ -566,4 +566,4 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
         what += f"; the free space of {torn} that a piece ends in may be another's"
     if unsure:
         what += f"; where {unsure} pages lie is a guess"
-    return Find(search.count * search.size, 0.7 if unsure else 0.9 if torn else 1.0, what, pieces=tuple(pieces))
+    return Find(search.count * search.size, 0.7 if unsure or torn else 1.0, what, pieces=tuple(pieces))
