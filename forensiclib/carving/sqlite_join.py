@@ -365,6 +365,8 @@ class _Search:
         cells = int.from_bytes(head[base + 3 : base + 5], "big")
         array_at = base + (8 if head[base] & 8 else 12)
         top = max((int.from_bytes(head[i : i + 2], "big") for i in range(array_at, min(array_at + 2 * cells, len(head) - 1), 2)), default=0)
+        if not top < self.usable:
+            return
         first = top // self.block * self.block
         for low, high in ((before, before + TAIL), (max(0, before - TAIL // 4), before)):
             for place in range(low + (self.block if low == before else 0), min(high, self.data.size - self.size), self.block):
