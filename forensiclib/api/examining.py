@@ -210,7 +210,7 @@ class _Examination:
                 self.carved_at.append((hit.start, hit.length))
                 if not hit.same_as:
                     volume = self.image.volume(hit.volume)
-                    self.carved_new.append((volume, CarvedRef(hit.pieces, f"$Carved/{hit.written}")))
+                    self.carved_new.append((volume, CarvedRef(hit.pieces, f"$Carved/{hit.written}", carver=hit.carver.name)))
                 if hit.written and hit.extension in PICTURES:
                     self.carved_pictures.append((self.folder.carved / hit.written, f"{hit.written} ({find.confidence:.2f})"))
                 table.add(

@@ -52,6 +52,7 @@ class _Wanted:
     stores: Mapping[str, StoreFormat]
     signatures: Mapping[str, Sequence[Signature]]
     paths: Sequence[tuple[str, Sequence[_Path]]]
+    carved: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, run: Run, patterns: Sequence[str]) -> _Wanted:
@@ -62,7 +63,8 @@ class _Wanted:
         }
         stores = {s.name: s for s in run.catalog.stores if by_store.get(s.name)}
         signatures = {name: source.signatures for name, source in files} | {name: s.signatures for name, s in stores.items()}
-        return cls(by_store, stores, signatures, [(name, [(":" in p, pattern(p)) for p in source.patterns]) for name, source in files])
+        paths = [(name, [(":" in p, pattern(p)) for p in source.patterns]) for name, source in files]
+        return cls(by_store, stores, signatures, paths, {name: source.carved for name, source in files})
 
 
 def plan(
@@ -89,13 +91,13 @@ def plan(
 def plan_carved(
     run: Run, finds: Sequence[tuple[OpenVolume, CarvedRef]], patterns: Sequence[str], engine: Engine = "native", *, columns: bool = False
 ) -> Iterator[ExtractUnit]:
-    """The units of an extraction from carved files: by content alone, as they have no path."""
+    """The units of an extraction from carved files: by content, as they have no path, and by who carved them."""
     wanted = _Wanted.of(run, patterns)
     for volume, file in finds:
         place = Place.of(volume, engine)
         head = place.open(file).read_at(0, HEAD)
         for name, signatures in wanted.signatures.items():
-            if any(s.matches(head) for s in signatures):
+            if file.carver in wanted.carved.get(name, ()) or any(s.matches(head) for s in signatures):
                 store = name if name in wanted.stores else ""
                 yield ExtractUnit(place, file, store, wanted.by_store[name] if store else (name,), (), columns)
 

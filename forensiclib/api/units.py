@@ -36,12 +36,13 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class CarvedRef:
-    """A carved file: (start, length) ranges of a volume, in order of content, that no file system names."""
+    """A carved file: (start, length) ranges of a volume, in order of content, that no file system names; ``carver``: whose."""
 
     runs: tuple[tuple[int, int], ...]
     path: str
     state: State = "carved"
     stream: str = ""
+    carver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.formats.sqlite import BTREE
+from forensiclib.stores.sqlite.record import kept_here, serial_size, signed, varint
 
 __all__ = ["Reached", "is_page", "reach"]
 
 _TABLE_INTERIOR, _TABLE_LEAF, _INDEX_INTERIOR, _INDEX_LEAF = 5, 13, 2, 10
+_TABLES, _INDEXES = frozenset((_TABLE_INTERIOR, _TABLE_LEAF)), frozenset((_INDEX_INTERIOR, _INDEX_LEAF))
+_Due = tuple[int, frozenset[int], int | None, int | None]
+"""A page number, the kinds that its parent allows, and the rowids between which its own must lie: above, up to."""
 _TYPES = frozenset((_TABLE_INTERIOR, _TABLE_LEAF, _INDEX_INTERIOR, _INDEX_LEAF))
 
 
@@ -42,38 +46,12 @@ def is_page(raw: bytes, at: int, usable: int) -> bool:
     return pointers <= content and (content <= usable or usable == content == 65_536) and freeblock < usable
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """(value, offset behind it); (-1, at) when it runs off the page."""
-    value = 0
-    for i in range(at, min(at + 9, len(raw))):
-        if i == at + 8:
-            return value << 8 | raw[i], i + 1
-        value = value << 7 | raw[i] & 0x7F
-        if raw[i] < 0x80:
-            return value, i + 1
-    return -1, at
-
-
-def _local(payload: int, usable: int, leaf_table: bool) -> int:
-    """Bytes of a payload that stay on the b-tree page ("Database File Format" 1.6)."""
-    most = usable - 35 if leaf_table else (usable - 12) * 64 // 255 - 23
-    if payload <= most:
-        return payload
-    least = (usable - 12) * 32 // 255 - 23
-    kept = least + (payload - least) % (usable - 4)
-    return kept if kept <= most else least
-
-
-def _serial_size(kind: int) -> int:
-    return (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)[kind] if kind < 12 else (kind - 12) // 2
-
-
 def _schema_row(record: bytes, encoding: str) -> tuple[str, str, int] | None:
     """(type, name, root page) of a row of sqlite_schema, from the part of it on the page."""
-    end, at = _varint(record, 0)
+    end, at = varint(record, 0, len(record))
     kinds: list[int] = []
     while at < min(end, len(record)) and len(kinds) < 5:
-        kind, behind = _varint(record, at)
+        kind, behind = varint(record, at, len(record))
         if kind < 0:
             return None
         kinds.append(kind)
@@ -82,7 +60,7 @@ def _schema_row(record: bytes, encoding: str) -> tuple[str, str, int] | None:
         return None
     at, values = end, []
     for kind in kinds[:4]:
-        size = _serial_size(kind)
+        size = max(0, serial_size(kind))
         values.append(record[at : at + size])
         at += size
     if at > len(record):
@@ -111,7 +89,7 @@ class _Walk:
             number = int.from_bytes(raw, "big")
 
     def _cells(self, raw: bytes, base: int) -> Iterator[tuple[int, int]]:
-        """(child page or 0, offset of the payload length or -1) of each cell."""
+        """(child page or 0, offset of what follows it) of each cell."""
         kind, count = raw[base], int.from_bytes(raw[base + 3 : base + 5], "big")
         array = base + (8 if kind & 8 else 12)
         for at in struct.unpack_from(f">{count}H", raw, array):
@@ -120,23 +98,24 @@ class _Walk:
             if kind & 8:
                 yield 0, at
             else:
-                yield int.from_bytes(raw[at : at + 4], "big"), (at + 4 if kind == _INDEX_INTERIOR else -1)
+                yield int.from_bytes(raw[at : at + 4], "big"), at + 4
 
     def _payload(self, raw: bytes, kind: int, at: int) -> bytes:
         """The part of a payload on the page; its overflow chain is followed."""
-        size, start = _varint(raw, at)
+        size, start = varint(raw, at, len(raw))
         if kind == _TABLE_LEAF:
-            _rowid, start = _varint(raw, start)
-        kept = _local(max(size, 0), self.usable, kind == _TABLE_LEAF)
+            _rowid, start = varint(raw, start, len(raw))
+        kept = kept_here(max(size, 0), self.usable, kind == _TABLE_LEAF)
         if size > kept and start + kept + 4 <= self.usable:
             self._chain(int.from_bytes(raw[start + kept : start + kept + 4], "big"))
         return raw[start : start + kept]
 
     def tree(self, root: int) -> list[int]:
         """Walk one b-tree; for sqlite_schema the root pages that it lists."""
-        out, todo, roots = self.out, [root], []
+        out, roots = self.out, []
+        todo: list[_Due] = [(root, _TYPES, None, None)]
         while todo:
-            number = todo.pop()
+            number, kinds, low, high = todo.pop()
             if number in out.good or number in out.bad:
                 continue
             if len(out.good) >= self.limit:
@@ -144,15 +123,18 @@ class _Walk:
                 break
             self.budget.item()
             raw, base = self.page(number) if number else b"", 100 if number == 1 else 0
-            if len(raw) < self.page_size or not is_page(raw, base, self.usable):
+            if len(raw) < self.page_size or not is_page(raw, base, self.usable) or not self._due(raw, base, kinds, low, high):
                 out.bad.add(number)
                 continue
             out.good.add(number)
-            if not raw[base] & 8:
-                todo.append(int.from_bytes(raw[base + 8 : base + 12], "big"))
+            kinds = _TABLES if raw[base] in _TABLES else _INDEXES
             for child, at in self._cells(raw, base):
                 if child:
-                    todo.append(child)
+                    key = signed(varint(raw, at, len(raw))[0]) if at > 0 and kinds is _TABLES else None
+                    todo.append((child, kinds, low, key))
+                    low = key
+                if kinds is _TABLES and child:
+                    continue
                 if at >= 0:
                     record = self._payload(raw, raw[base], at)
                     if root == 1 and (row := _schema_row(record, self.encoding)) is not None:
@@ -160,7 +142,24 @@ class _Walk:
                             out.tables.append(row[1])
                         if row[2]:
                             roots.append(row[2])
+            if not raw[base] & 8:
+                todo.append((int.from_bytes(raw[base + 8 : base + 12], "big"), kinds, low, high))
         return roots
+
+    def _due(self, raw: bytes, base: int, kinds: frozenset[int], low: int | None, high: int | None) -> bool:
+        """Whether a page is of the kind, and its first and last key within the bounds, that its parent says."""
+        if raw[base] not in kinds:
+            return False
+        count = int.from_bytes(raw[base + 3 : base + 5], "big")
+        if raw[base] not in _TABLES or not count or (low is None and high is None):
+            return True
+        array = base + (8 if raw[base] & 8 else 12)
+        keys = []
+        for place in (array, array + 2 * count - 2):
+            at = int.from_bytes(raw[place : place + 2], "big")
+            at = varint(raw, at, len(raw))[1] if raw[base] & 8 else at + 4
+            keys.append(signed(varint(raw, at, len(raw))[0]))
+        return (low is None or keys[0] > low) and (high is None or keys[1] <= high)
 
     def freelist(self, trunk: int) -> None:
         out = self.out

@@ -6,6 +6,7 @@ import struct
 
 from forensiclib.carving._btree import Reached, is_page, reach
 from forensiclib.carving._read import Window
+from forensiclib.carving.sqlite_join import rejoin
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -169,11 +170,14 @@ CARVERS = (
         signatures=(Signature(b"SQLite format 3\x00"),),
         measure=_measure,
         maximum=1 << 40,
+        rejoin=rejoin,
+        holds=True,
         refs=_REFS,
         gaps=(
             "space that the host program set aside behind the last page (SQLITE_FCNTL_CHUNK_SIZE) is left out",
             "the trees of a database of more than 4,096 pages are walked for that many, the rest is sampled",
             "encrypted databases have no signature",
+            "pieces are put together of databases of 2 to 65,536 pages and up to 1 GiB that state their page count",
         ),
     ),
     Carver(

@@ -201,15 +201,17 @@ class StoreFormat(Declaration):
 @dataclass(frozen=True, slots=True)
 class Files:
     """Files by path: "/"-separated, case-insensitive, * and ? within one part, ** for any parts,
-    "path:name" for an alternate stream; and by content, wherever they are and whatever their name, when
-    ``signatures`` are given."""
+    "path:name" for an alternate stream; by content, wherever they are and whatever their name, when
+    ``signatures`` are given; and what the ``carved`` carvers found, for types that no signature tells."""
 
     patterns: tuple[str, ...]
     signatures: tuple[Signature, ...]
+    carved: tuple[str, ...]
 
-    def __init__(self, *patterns: str, signatures: tuple[Signature, ...] = ()) -> None:
+    def __init__(self, *patterns: str, signatures: tuple[Signature, ...] = (), carved: tuple[str, ...] = ()) -> None:
         object.__setattr__(self, "patterns", patterns)
         object.__setattr__(self, "signatures", signatures)
+        object.__setattr__(self, "carved", carved)
 
 
 @dataclass(frozen=True, slots=True)

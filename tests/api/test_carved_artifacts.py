@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sqlite3
 
 import pytest
 
@@ -46,3 +48,26 @@ def test_hive_bins_without_their_hive(corpus, tmp_path):
     entries = [e for e, s in zip(table["entry"].to_pylist(), table["state"].to_pylist()) if s == "carved"]
     assert entries.count("key") in (594, 595) and entries.count("value") == 878
     assert min(s[0] for s in table["span_start"].to_pylist()) >= 70_001
+
+
+def test_rows_of_database_pages_without_their_database(tmp_path):
+    db = sqlite3.connect(":memory:")
+    db.execute("PRAGMA page_size=4096")
+    db.execute("PRAGMA secure_delete=OFF")
+    db.execute("CREATE TABLE sms (id INTEGER PRIMARY KEY, who TEXT, body TEXT)")
+    rows = [(i, f"+44 7700 900{i:03}", f"message {i} é") for i in range(1, 41)]
+    db.executemany("INSERT INTO sms VALUES (?, ?, ?)", rows)
+    db.commit()
+    db.execute("DELETE FROM sms WHERE id IN (7, 8, 30)")
+    db.commit()
+    data, fill = db.serialize(), random.Random(5).randbytes
+    image = tmp_path / "raw.dd"
+    image.write_bytes(fill(512 * 9) + data[4096:8192] + fill(512 * 20))
+    case = fl.examine(image, tmp_path / "case")
+    table = pq.read_table(case.path / "artifacts" / "sqlite.rows.parquet")
+    columns, states = (table[n].to_pylist() for n in ("columns", "state"))
+    found = {s: sorted(tuple(json.loads(c)[1:]) for c, state in zip(columns, states) if state == s) for s in ("carved", "deleted")}
+    assert found["carved"] == sorted(r[1:] for r in rows if r[0] not in (7, 8, 30))
+    assert found["deleted"] == sorted(r[1:] for r in rows if r[0] in (7, 8, 30))
+    for (start,), body in zip(table["span_start"].to_pylist(), columns):
+        assert json.loads(body)[2].encode() in image.read_bytes()[start : start + 200]

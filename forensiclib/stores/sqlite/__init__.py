@@ -1,0 +1,1 @@
+"""SQLite pages and records, read without an SQLite engine."""
