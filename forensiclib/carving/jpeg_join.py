@@ -14,9 +14,10 @@ from statistics import fmean
 from forensiclib.carving._gaps import Space, coded, fill_of
 from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
 from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
+from forensiclib.carving.jpeg_seam import Pair, activity, follows, goes_on, seam_of
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, ExtentSource
 
 __all__ = ["rejoin"]
 
@@ -24,7 +25,7 @@ SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
-TRIAL, DEEP, LONG, UNITS = 8, 512, 1 << 17, 8192
+TRIAL, DEEP, LONG, UNITS = 8, 48, 1 << 16, 8192
 """A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
@@ -77,23 +78,24 @@ def _sent(head: _Head, scan: Scan) -> _Head | None:
 class _Pass:
     """A scan and what its decoding has left: the levels of all units so far on this path."""
 
-    __slots__ = ("dc", "masks", "pairs", "scan", "sides", "wide")
+    __slots__ = ("dc", "frame", "masks", "pairs", "scan", "sides", "wide")
 
     def __init__(self, scan: Scan, head: _Head, budget: Budget) -> None:
         self.scan, self.wide = scan, len(scan.blocks) // 3
         self.masks = array("Q", scan.masks)
         self.dc = array("i", bytes(budget.allocate("JPEG levels", 4 * self.wide * scan.units) if scan.tells else 0))
-        self.pairs: list[tuple[int, int, float]] = []
-        self.sides: list[tuple[int, int, float]] = []
+        self.pairs: list[Pair] = []
+        self.sides: list[Pair] = []
         assert head.frame is not None
+        self.frame = head.frame
         first = 0
         for number in scan.chosen:
             _, h, v, quantiser = head.frame.components[number]
             if len(scan.chosen) == 1:
                 h = v = 1
             weight = max(1, head.quantisers.get(quantiser, 1)) / 8
-            self.pairs += [(first + x, first + (v - 1) * h + x, weight) for x in range(h)]
-            self.sides += [(first + y * h, first + y * h + h - 1, weight) for y in range(v)]
+            self.pairs += [(first + x, first + (v - 1) * h + x, weight, number) for x in range(h)]
+            self.sides += [(first + y * h, first + y * h + h - 1, weight, number) for y in range(v)]
             first += h * v
 
     def offs(self, first: int, last: int, most: int = 128) -> list[float]:
@@ -108,7 +110,7 @@ class _Pass:
             if other < 0 or (pairs is self.sides and unit % across == 0):
                 continue
             total = 0.0
-            for mine, near, weight in pairs:
+            for mine, near, weight, _ in pairs:
                 total += abs(dc[at + mine] - dc[other + near]) * weight
             out.append(min(CAP, total / len(pairs)))
         return out
@@ -260,6 +262,9 @@ def _fill(data: bytes, first: int, used: int, block: int) -> int:
 def _level(offs: list[float]) -> float:
     """How far units are off in this part of this picture."""
     return max(1.2, 1.2 * fmean(offs)) if offs else 10.0
+
+
+SEEN: list = []
 
 
 class _Search:
@@ -422,7 +427,7 @@ class _Search:
             return spoken + (8.0 * log2(1 + max(0, used) / 1024) if size == LONG or status not in (DONE, MORE) else 24.0)
         kept = work.dc[unit * work.wide : (unit + done) * work.wide]
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
-        offs = work.offs(unit, unit + done, 256)
+        offs = work.offs(unit, unit + min(done, work.scan.across), 512)  # behind these a unit's neighbours are all of the new piece
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
         told_by = sum(_speaks(off, level) for off in offs)
         if size == LONG and told_by < AGREES * len(offs):
@@ -449,6 +454,88 @@ class _Search:
         return ENDS
 
 
+def _walk(data: ByteSource, edges: list[int], budget: Budget) -> tuple[list[_Pass], list[tuple[int, int]]] | None:
+    """All scans of a whole picture, and (scan, MCU) in which each piece ends; None when one ends in no scan."""
+    mark, passes, seams = _Mark(2, 2, _Head()), list[_Pass](), list[tuple[int, int]]()
+    while True:
+        budget.item()
+        if mark.scan is None:
+            found = _segment(data, mark, budget)
+            if found is None or (len(seams) < len(edges) and edges[len(seams)] <= (found if isinstance(found, int) else found.at)):
+                return None
+            if isinstance(found, int):
+                return passes, seams
+            mark = found
+            passes += [found.scan] if found.scan is not None else []
+            continue
+        edge = min(data.size, mark.at + LONG, *edges[len(seams) :][:1])
+        mark, fine = _decode(data, mark, edge)
+        if not fine or (mark.scan is not None and mark.at >= data.size):
+            return None
+        if mark.scan is not None and edges[len(seams) :][:1] == [edge]:
+            seams.append((len(passes) - 1, mark.unit))
+
+
+def _levels(work: _Pass, head: Frame, number: int) -> list[int]:
+    """DC values of the blocks of a component, row by row, of the scan that sent them."""
+    first = 0
+    for chosen in work.scan.chosen:
+        h, v = head.components[chosen][1:3] if len(work.scan.chosen) > 1 else (1, 1)
+        if chosen == number:
+            break
+        first += h * v
+    rows = work.scan.units // work.scan.across
+    out: list[int] = []
+    for y in range(rows * v):
+        line = [0] * (work.scan.across * h)
+        for x in range(h):
+            at = y // v * work.scan.across * work.wide + first + y % v * h + x
+            line[x::h] = work.dc[at : at + work.scan.across * work.wide : work.wide]
+        out += line
+    return out
+
+
+def _proven(data: ByteSource, ends: list[int], budget: Budget) -> bool:
+    """Whether the picture itself shows that each of its pieces is its own: it goes on over every gap."""
+    walked = _walk(data, ends, budget)
+    if walked is None:
+        return False
+    passes, seams = walked
+    for i, (number, unit) in enumerate(seams):
+        work = passes[number]
+        if work.dc:
+            seam = seam_of(work.dc, work.wide, work.scan.across, work.scan.units, unit, work.pairs)
+            SEEN.append((seam, goes_on(seam)))
+            if not goes_on(seam):
+                return False
+            continue
+        then, stop = seams[i + 1] if i + 1 < len(seams) else (len(passes), 0)
+        if not any(
+            _is_of(passes, other, unit if other == number else 0, stop if other == then else passes[other].scan.units)
+            for other in range(number, min(then + 1, len(passes)))
+        ):
+            return False
+    return True
+
+
+def _is_of(passes: list[_Pass], number: int, first: int, last: int) -> bool:
+    """Whether the units [first, last) of a scan go with the levels that an earlier one sent."""
+    work = passes[number]
+    component = work.scan.chosen[0]
+    sent = next((p for p in passes[:number] if p.dc and component in p.scan.chosen), None)
+    if sent is None or not work.masks:
+        return False
+    across = work.scan.across
+    levels = _levels(sent, work.frame, component)
+    wide = sent.scan.across * (work.frame.components[component][1] if len(sent.scan.chosen) > 1 else 1)
+    busy = activity(levels, wide)
+    rows = work.scan.units // across
+    mine = [busy[y * wide + x] for y in range(rows) for x in range(across)]
+    told = [(a ^ b).bit_count() for a, b in zip(work.masks, work.scan.masks, strict=True)]
+    SEEN.append((number, first, last, work.scan.band, follows(mine[first:last], told[first:last])))
+    return follows(mine[first:last], told[first:last])
+
+
 def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     """The picture at the head, in pieces. Raises LimitExceeded."""
     if fragments.data.read_at(fragments.head, 3) != b"\xff\xd8\xff":
@@ -458,8 +545,7 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     if pieces is None or len(pieces) < 2:
         return None
     length = sum(n for _, n in pieces)
-    doubt = len(pieces) > 2 or any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
-    reason = "every unit decodes" + (
-        ", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap"
-    )
-    return Find(length, 0.6 if doubt else 0.9, reason, pieces=tuple(pieces))
+    ends = [sum(n for _, n in pieces[:i]) for i in range(1, len(pieces))]
+    if _proven(ExtentSource(fragments.data, pieces), ends, budget):
+        return Find(length, 0.9, "every unit decodes and the picture goes on over each gap", pieces=tuple(pieces))
+    return Find(length, 0.5, "every unit decodes, but the picture does not show whether the pieces are its own", pieces=tuple(pieces))

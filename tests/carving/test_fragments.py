@@ -26,11 +26,12 @@ ORIGINALS = Path("/usr/share/forensics-samples/original-files")
 
 
 def photo(seed: int, size: int = 640) -> Image.Image:
-    """Smooth shapes with grain, like a photograph: what a codec spends bytes on, and what goes on over rows."""
+    """Smooth shapes with grain, here more and there less, like a photograph: what a codec spends bytes on, and what goes on over rows."""
     rng = random.Random(seed)
     made = Image.frombytes("RGB", (9, 9), rng.randbytes(243)).resize((size, size * 3 // 4), Image.Resampling.BICUBIC)
     grain = Image.frombytes("L", made.size, rng.randbytes(made.size[0] * made.size[1]))
-    return Image.blend(made, Image.merge("RGB", (grain,) * 3), 0.12)
+    noisy = Image.blend(made, Image.merge("RGB", (grain,) * 3), 0.24)
+    return Image.composite(noisy, made, Image.frombytes("L", (7, 7), rng.randbytes(49)).resize(made.size, Image.Resampling.BICUBIC))
 
 
 def encoded(seed: int, kind: str, **options: object) -> bytes:
