@@ -16,14 +16,17 @@ from forensiclib.api.units import Place, VolumeSource
 from forensiclib.carving.engine import Carved, recognise
 from forensiclib.carving.engine import carve as carve_source
 from forensiclib.carving.joining import SECTOR
-from forensiclib.carving.unit import CERTAIN
+from forensiclib.carving.unit import CERTAIN, certain
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 
-__all__ = ["CarvedFile", "Zone", "carve", "zones"]
+__all__ = ["UNPROVEN", "CarvedFile", "Zone", "carve", "zones"]
+
+UNPROVEN = "unproven"
+"""Folder of finds that break off, or whose end is inferred: what lies beside it was verified to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def carve(
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
     others in ascending offset.
 
-    to          folder to write them to, named after type and image offset
+    to          folder to write them to, named after type and image offset; what is not proven to its end goes to UNPROVEN there
     everything  every byte offset, not only unallocated space
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     """
@@ -194,7 +197,8 @@ def _kept(
 ) -> CarvedFile:
     content = fill_bad(ExtentSource(source, pieces), budget.report)
     runs = tuple((volume.start + start, length) for start, length in pieces)
-    written = f"{hit.extension}/{runs[0][0]:012x}.{hit.extension}" if to is not None else ""
+    below = "" if certain(hit) else f"{UNPROVEN}/"
+    written = f"{below}{hit.extension}/{runs[0][0]:012x}.{hit.extension}" if to is not None else ""
     target = to / written if to is not None else None
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ BEHIND, AHEAD = 16 << 20, 1 << 30
 """Free space before and after a beginning in which its pieces are looked for."""
 EXTENTS = 1 << 16
 """Free ranges among which they are."""
-TRIES, LEAST, ALL = 96 << 20, 8 << 20, 4 << 30
+TRIES, LEAST, ALL = 192 << 20, 8 << 20, 4 << 30
 """Bytes read for one beginning, at most; at least; and for all of one search together."""
 
 Range = tuple[int, int]
@@ -268,7 +268,9 @@ def joined(
                 hits.append(hit)
                 mine = _merged([*mine, *cells])
                 starts.pop(hit.offset, None)
-        waiting = [(o, c) for o, c in waiting if not _starts_in(mine, o) and ((o, c.name) not in guesses or _lost(guesses[o, c.name], mine))]
+        waiting = [
+            (o, c) for o, c in waiting if not _starts_in(mine, o) and ((o, c.name) not in guesses or _lost(guesses[o, c.name], mine))
+        ]
         if len(hits) == before or not waiting:
             break
     left = {(offset, carver.name) for offset, carver in waiting}

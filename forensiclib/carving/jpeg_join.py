@@ -7,14 +7,13 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from math import log, log2
 from statistics import fmean
 
 from forensiclib.carving._gaps import Space, coded, fill_of
 from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
-from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
 from forensiclib.carving.jpeg_seam import Pair, activity, follows, goes_on, seam_of
+from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource
@@ -25,8 +24,9 @@ SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
-TRIAL, DEEP, LONG, UNITS = 8, 48, 1 << 16, 8192
-"""A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
+TRIAL, DEEP, MANY, LONG, SHORT, UNITS = 8, 64, 512, 1 << 17, 1 << 15, 8192
+"""A candidate decodes this many blocks at first; so many of the best then (of
+scans that send no levels: so many) this many bytes (of those: so many), or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
 AGREES = 0.25
@@ -264,14 +264,10 @@ def _level(offs: list[float]) -> float:
     return max(1.2, 1.2 * fmean(offs)) if offs else 10.0
 
 
-SEEN: list = []
-
-
 class _Search:
     def __init__(self, fragments: Fragments, budget: Budget) -> None:
         self.space, self.budget = Space(fragments, self._fits), budget
         self.nodes = 0
-        self.weak: set[tuple[int, int]] = set()
 
     @staticmethod
     def _fits(block: bytes) -> bool:
@@ -313,8 +309,6 @@ class _Search:
                     weak.append((score, place, candidate))
                     continue
                 piece = (start, steps[place].mark.edge - before)
-                if score > -STRONG:
-                    self.weak.add((sum(piece), candidate))
                 told = [*usual, *(o for s in steps[:place] for o in s.offs)][-USUAL:]
                 if (found := self.grow([*closed, piece], candidate, steps[place].mark, told)) is not None:
                     return found
@@ -342,7 +336,6 @@ class _Search:
             if (speaks := self._header(mark, self.space.data.read_at(ahead, 1 << 12))) is not None and speaks >= 8:
                 piece = (start, place - start)
                 candidate = place + ahead - behind
-                self.weak.add((place, candidate))  # nothing tells where in a segment a piece ends
                 if (joined := self.grow([*closed, piece], candidate, replace(last, edge=last.at), [])) is not None:
                     return joined
         return None
@@ -386,8 +379,9 @@ class _Search:
             for block in (*self.space.after(stop + 1, most, skip), *self.space.before(self.space.head, BACK if skip else 0)):
                 if (spoken := self._trial(mark, carry, block, level, TRIAL * self.space.block)) is not None:
                     first.append((-spoken, block))
-            for _, block in sorted(first)[:DEEP]:
-                spoken = self._trial(mark, carry, block, level, LONG)
+            tells = mark.scan is not None and bool(mark.scan.dc)
+            for _, block in sorted(first)[: DEEP if tells else MANY]:
+                spoken = self._trial(mark, carry, block, level, LONG if tells else SHORT)
                 if spoken is not None and spoken > 0:
                     good.append((-spoken, place, block))
         return sorted(good, key=lambda g: (g[0], -g[1], g[2]))[:4]
@@ -395,11 +389,12 @@ class _Search:
     def _trial(self, mark: _Mark, carry: bytes, block: int, level: float, size: int) -> float | None:
         """What speaks for going on with the block at ``block``, by the ``size`` bytes from there; None when it cannot be."""
         work, least = mark.scan, self.space.block
+        deep = size > TRIAL * least
         data = carry + self.space.data.read_at(block, size)
         if work is None:
             return self._header(mark, data)
         unit = mark.unit
-        left = mark.state[3] if size == LONG else min(mark.state[3], UNITS)
+        left = mark.state[3] if deep else min(mark.state[3], UNITS)
         masks = memoryview(work.scan.masks[unit : unit + left]) if work.masks else None
         told = array("i", bytes(4 * left * work.wide)) if work.dc else None
         self.budget.item()
@@ -407,7 +402,7 @@ class _Search:
         status, after = work.scan.step(data, state, masks, memoryview(told) if told is not None else None)
         used, done = after[0] - len(carry), left - after[3]
         spoken = 0.0
-        fill = _fill(data, len(carry), used, least) if size == LONG else -1
+        fill = _fill(data, len(carry), used, least) if deep else -1
         if fill >= 0:  # decodes, as zeros may, and is no part of the picture
             if fill < least:
                 return None
@@ -424,16 +419,16 @@ class _Search:
         elif used < least // 2:
             return None
         if told is None:
-            return spoken + (8.0 * log2(1 + max(0, used) / 1024) if size == LONG or status not in (DONE, MORE) else 24.0)
+            return spoken + (8.0 * log2(1 + max(0, used) / 1024) if deep or status not in (DONE, MORE) else 24.0)
         kept = work.dc[unit * work.wide : (unit + done) * work.wide]
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
         offs = work.offs(unit, unit + min(done, work.scan.across), 512)  # behind these a unit's neighbours are all of the new piece
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
         told_by = sum(_speaks(off, level) for off in offs)
-        if size == LONG and told_by < AGREES * len(offs):
+        if deep and told_by < AGREES * len(offs):
             return None
-        spoken += told_by + (3.0 * log2(1 + max(0, used) / 1024) if size == LONG else 0.0)
-        return spoken if spoken > -BREAKS or size > TRIAL * least else None
+        spoken += told_by + (3.0 * log2(1 + max(0, used) / 1024) if deep else 0.0)
+        return spoken if spoken > -BREAKS or deep else None
 
     @staticmethod
     def _header(mark: _Mark, data: bytes) -> float | None:
@@ -505,7 +500,6 @@ def _proven(data: ByteSource, ends: list[int], budget: Budget) -> bool:
         work = passes[number]
         if work.dc:
             seam = seam_of(work.dc, work.wide, work.scan.across, work.scan.units, unit, work.pairs)
-            SEEN.append((seam, goes_on(seam)))
             if not goes_on(seam):
                 return False
             continue
@@ -532,7 +526,6 @@ def _is_of(passes: list[_Pass], number: int, first: int, last: int) -> bool:
     rows = work.scan.units // across
     mine = [busy[y * wide + x] for y in range(rows) for x in range(across)]
     told = [(a ^ b).bit_count() for a, b in zip(work.masks, work.scan.masks, strict=True)]
-    SEEN.append((number, first, last, work.scan.band, follows(mine[first:last], told[first:last])))
     return follows(mine[first:last], told[first:last])
 
 

@@ -24,7 +24,8 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
 ) -> None:
-    """Find files by structure, at every byte offset, and write them: offset, bytes, confidence, file, reason."""
+    """Find files by structure, at every byte offset, and write them (those not proven to their end to DIR/unproven): offset,
+    bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
