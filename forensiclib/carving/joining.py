@@ -32,7 +32,7 @@ BEHIND, AHEAD = 16 << 20, 1 << 30
 """Free space before and after a beginning in which its pieces are looked for."""
 EXTENTS = 1 << 16
 """Free ranges among which they are."""
-TRIES, LEAST, ALL = 192 << 20, 8 << 20, 4 << 30
+TRIES, LEAST, ALL = 256 << 20, 8 << 20, 4 << 30
 """Bytes read for one beginning, at most; at least; and for all of one search together."""
 
 Range = tuple[int, int]

@@ -18,7 +18,7 @@ from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource
 
-__all__ = ["rejoin"]
+__all__ = ["proven", "rejoin"]
 
 SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
@@ -490,7 +490,7 @@ def _levels(work: _Pass, head: Frame, number: int) -> list[int]:
     return out
 
 
-def _proven(data: ByteSource, ends: list[int], budget: Budget) -> bool:
+def proven(data: ByteSource, ends: list[int], budget: Budget) -> bool:
     """Whether the picture itself shows that each of its pieces is its own: it goes on over every gap."""
     walked = _walk(data, ends, budget)
     if walked is None:
@@ -539,6 +539,6 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
         return None
     length = sum(n for _, n in pieces)
     ends = [sum(n for _, n in pieces[:i]) for i in range(1, len(pieces))]
-    if _proven(ExtentSource(fragments.data, pieces), ends, budget):
+    if proven(ExtentSource(fragments.data, pieces), ends, budget):
         return Find(length, 0.9, "every unit decodes and the picture goes on over each gap", pieces=tuple(pieces))
     return Find(length, 0.5, "every unit decodes, but the picture does not show whether the pieces are its own", pieces=tuple(pieces))

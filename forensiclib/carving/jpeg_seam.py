@@ -110,7 +110,8 @@ def follows(busy: Sequence[float], told: Sequence[int]) -> bool:
     n = len(busy)
     if n < BLOCKS:
         return False
-    a, b = [x - fmean(busy) for x in busy], [y - fmean(told) for y in told]
+    mean, usual = fmean(busy), fmean(told)
+    a, b = [x - mean for x in busy], [y - usual for y in told]
     size = sqrt(sum(x * x for x in a) * sum(y * y for y in b))
     if not size:
         return False
