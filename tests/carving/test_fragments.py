@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from forensiclib.carving.engine import Carved, carve
 from forensiclib.core.declare import Carver
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
-from forensiclib.testing.scattered import Composed, compose, score
+from forensiclib.testing.scattered import Composed, compose
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -69,6 +69,10 @@ def pieces(hits: list[Carved]) -> list[tuple[tuple[int, int], ...]]:
     return [h.find.pieces or ((h.offset, h.length),) for h in hits if h.find.complete and h.find.confidence >= 0.8]
 
 
+def read(source: MemorySource, parts: tuple[tuple[int, int], ...]) -> bytes:
+    return b"".join(source.read_at(at, n) for at, n in parts)
+
+
 def truth(made: Composed) -> list[tuple[tuple[int, int], ...]]:
     """As told, with pieces that happen to touch in one."""
     out = []
@@ -93,13 +97,15 @@ def test_two_pieces_come_back_exactly(kind: str, layout: str, fill: str) -> None
     for hit in hits:
         assert hit.open(MemorySource(made.image)).size == hit.length
     found = pieces(hits)
-    right = [p for p in found if p in truth(made)]
-    joined = [h.find.pieces for h in hits if h.find.pieces]
-    assert set(joined) <= set(truth(made)), "something was made up"
-    # nothing tells where a piece ends in a table that no checksum covers, or in a part of a picture that says nothing
-    assert (
-        len(right) == 4 if kind == "png" or layout in ("contiguous", "odd") else len(right) >= ({"jpg": 2, "progressive": 0, "pdf": 0}.get(kind, 3))
-    )
+    source = MemorySource(made.image)
+    # random fill behind a document may begin with what ends a line
+    wanted = {read(source, p).rstrip(b"\r\n") for p in truth(made)}
+    right = [p for p in found if read(source, p).rstrip(b"\r\n") in wanted]
+    joined = {read(source, h.find.pieces).rstrip(b"\r\n") for h in hits if h.find.pieces}
+    assert joined <= wanted, "something was made up"
+    # what nothing proves is not joined: of progressive scans that refine, and of tables that no checksum covers
+    least = 4 if kind == "png" or layout in ("contiguous", "odd") else {"jpg": 2, "progressive": 0, "pdf": 2}.get(kind, 3)
+    assert len(right) >= least
 
 
 @pytest.mark.timeout(240)
@@ -136,6 +142,14 @@ def test_no_block_belongs_to_two_files_and_the_result_is_always_the_same() -> No
         assert carved(made.image, executor=pool, unit=1 << 17) == hits
     assert [h.offset for h in hits] == sorted(h.offset for h in hits)
     assert all(not h.find.pieces for h in carved(made.image, block=0))
+
+
+def test_processes_give_the_same_bytes() -> None:
+    made = compose(originals("jpg") | originals("png"), "interleaved", fill="random", seed=4)
+    source = MemorySource(made.image)
+    with ProcessPoolExecutor(2) as pool:
+        twice = [list(carve(source, CARVERS)), list(carve(source, CARVERS, executor=pool))]
+    assert twice[0] == twice[1] and any(h.find.pieces for h in twice[0])
 
 
 def test_pieces_lie_in_the_ranges_that_are_free() -> None:
@@ -180,10 +194,8 @@ def films(tmp_path_factory) -> dict[str, bytes]:
 def test_films_come_back_by_their_sample_tables(films, layout: str) -> None:
     made = compose(films, layout, fill="zeros", seed=2)
     assert len(set(pieces(carved(made.image))) & set(truth(made))) >= 2
-    made = compose(films, layout, fill="random", seed=2)  # where a piece ends in a sample nothing tells: all but a few blocks
-    source = MemorySource(made.image)
-    files = [h.open(source).read_at(0, 1 << 30) for h in carved(made.image) if h.find.complete]
-    assert score(films.values(), files, lambda data: True, 0.9).found >= 2
+    made = compose(films, layout, fill="random", seed=2)  # where a piece ends in a sample nothing tells: not joined
+    assert {h.find.pieces for h in carved(made.image) if h.find.pieces} <= set(truth(made))
 
 
 @pytest.mark.drivers
@@ -197,4 +209,4 @@ def test_real_photographs_in_two_pieces() -> None:
         made = compose(real, layout, fill="random", seed=0)
         found = set(pieces(carved(made.image)))
         assert found <= set(truth(made))
-        assert len(found) >= 2  # one is cut inside its metadata, where nothing tells
+        assert len(found) >= 1  # one is cut inside its metadata, one is small: neither shows that its pieces are its own
