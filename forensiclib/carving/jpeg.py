@@ -195,7 +195,7 @@ CARVERS = (
         maximum=512 << 20,
         refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
         gaps=(
-            "pieces are joined where the picture itself shows that they are its own; a gap in a scan or a row that says too little is left open",
+            "pieces are joined where the picture itself shows that they are its own; what says too little is left open",
             "of pictures in three and more pieces many are not put together, nor what is cut inside its metadata",
             "lossless, hierarchical and arithmetic scans are walked by their markers, not decoded",
             "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",

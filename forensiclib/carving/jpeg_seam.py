@@ -38,8 +38,8 @@ class Seam:
     usual: tuple[float, float]
 
 
-def _row(dc: array[int], first: int, last: int, wide: int, block: int) -> Sequence[int]:
-    return dc[first * wide + block : last * wide : wide]
+def _row(dc: array[int], first: int, last: int, wide: int, block: int) -> list[int]:
+    return dc[first * wide + block : last * wide : wide].tolist()
 
 
 def _off(lower: Sequence[int], upper: Sequence[int], weight: float) -> float:
@@ -56,7 +56,7 @@ def seam_of(dc: array[int], wide: int, across: int, units: int, unit: int, pairs
     shifts = sorted({least + i * (n - 2 * least) // SHIFTS for i in range(SHIFTS)})
     # rows whose both sides are of one piece
     rows = [r for r in (*range(-ROWS, 0), *range(1, ROWS + 1)) if first + (r - 1) * across >= 0 and last + r * across <= units]
-    here, inside, other, usual = [], [], [], []
+    here, inside, other, usual = list[float](), list[float](), list[float](), list[float]()
     for luma in (True, False):
         chosen = [p for p in pairs if (p[3] == 0) is luma]
         if not chosen or not rows:
@@ -121,4 +121,4 @@ def follows(busy: Sequence[float], told: Sequence[int]) -> bool:
         shift = least + i * (n - 2 * least) // SHIFTS
         others.append(sum(map(mul, a, b[shift:] + b[:shift])) / size)
     here = sum(map(mul, a, b)) / size
-    return here >= CORRELATED and here >= max(others) * CLEARLY
+    return bool(here >= CORRELATED and here >= max(others) * CLEARLY)
