@@ -19,7 +19,7 @@ from forensiclib.carving.engine import Carved, recognise
 from forensiclib.carving.engine import carve as carve_source
 from forensiclib.carving.engine import runs as joined_runs
 from forensiclib.carving.joining import SECTOR
-from forensiclib.carving.unit import CERTAIN
+from forensiclib.carving.unit import CERTAIN, certain
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
@@ -31,7 +31,10 @@ from forensiclib.hashing.blockset import BlockSet
 from forensiclib.hashing.digest import new_sums
 from forensiclib.search.engine import Decoder
 
-__all__ = ["CarvedFile", "Zone", "carve", "zones"]
+__all__ = ["UNPROVEN", "CarvedFile", "Zone", "carve", "zones"]
+
+UNPROVEN = "unproven"
+"""Folder of finds that break off, or whose end is inferred: what lies beside it was verified to its end."""
 
 
 Pieces = tuple[tuple[int, int], ...]
@@ -147,7 +150,7 @@ def carve(
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
     others in ascending offset, then those in decoded regions.
 
-    to          folder to write them to, named after type and image offset
+    to          folder to write them to, named after type and image offset; what is not proven to its end goes to UNPROVEN there
     everything  every byte offset, not only unallocated space
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
@@ -244,7 +247,7 @@ def _decoded(
             here = f"{path}{region.offset + shift + (0 if via else max(0, volume.start))}-{name.upper()}-"
             for hit in carve_source(region.source, carvers, budget=budget):
                 where = _Origin(runs, (), steps, f"{here}{hit.offset}")
-                written = f"{hit.extension}/{where.path}.{hit.extension}" if to is not None else ""
+                written = f"{_folder(hit)}/{where.path}.{hit.extension}" if to is not None else ""
                 if to is not None:
                     (to / written).parent.mkdir(parents=True, exist_ok=True)
                 content = hit.open(region.source)
@@ -292,7 +295,11 @@ def _on_image(volume: OpenVolume, pieces: Pieces) -> Pieces:
 def _named(volume: OpenVolume, hit: Carved, pieces: Pieces) -> str:
     """Type and place: the image offset, or the volume and the offset in it where that is not one."""
     place = f"{volume.start + pieces[0][0]:012x}" if volume.start >= 0 else f"{volume.name}-{pieces[0][0]:012x}"
-    return f"{hit.extension}/{place}.{hit.extension}"
+    return f"{_folder(hit)}/{place}.{hit.extension}"
+
+
+def _folder(hit: Carved) -> str:
+    return hit.extension if certain(hit) else f"{UNPROVEN}/{hit.extension}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 The free blocks are put one behind the other, so that a file whose pieces are only parted by other files is in one
 run again; what is parted by anything else is the work of the carver's ``rejoin``. Each beginning is tried alone, so
 any process can do it; of two that claim the same block the more confident wins, then the earlier, and the other is
-tried again without it.
+tried again without it. What is joined is proven (a confidence of CERTAIN or more) or it is no find: the beginning
+stays what it was, a file that breaks off, and its reason says what was not proven.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BEHIND, AHEAD = 16 << 20, 1 << 30
 """Free space before and after a beginning in which its pieces are looked for."""
 EXTENTS = 1 << 16
 """Free ranges among which they are."""
-TRIES, LEAST, ALL = 384 << 20, 8 << 20, 16 << 30
+TRIES, LEAST, ALL = 256 << 20, 8 << 20, 4 << 30
 """Bytes read for one beginning, at most; at least; and for all of one search together."""
 
 Range = tuple[int, int]
@@ -237,10 +238,10 @@ def joined(
     space = _Space(pieces, block)
     sure = [space.cells(f.offset, owned(f)) for f in finds if certain(f)]
     starts = {offset: space.cells(offset, owned(f)) for f in finds if not certain(f) and (offset := f.offset) < owned(f)}
-    firm = _merged(sure)
     tries = max(LEAST, min(TRIES, ALL // max(1, len(heads))))
     mine: list[Range] = []
     hits: list[Carved] = []
+    guesses: dict[tuple[int, str], Find] = {}
     told: dict[tuple[int, str], tuple[Finding, ...]] = {}
     waiting = list(heads)
     for _ in range(ROUNDS):
@@ -261,13 +262,15 @@ def joined(
         for hit in sorted(found, key=lambda h: (-h.find.confidence, h.offset, h.carver.name)):
             cells = [space.cells(start, start + n) for start, n in hit.find.pieces]
             cells[0] = (max(cells[0][0], hit.offset), cells[0][1])
-            if hit.find.confidence < CERTAIN and _meet(firm, cells):
-                continue  # a guess never takes the place of what was verified
-            if not _meet(mine, cells):
+            if not certain(hit):
+                guesses[hit.offset, hit.carver.name] = hit.find
+            elif not _meet(mine, cells):
                 hits.append(hit)
                 mine = _merged([*mine, *cells])
                 starts.pop(hit.offset, None)
-        waiting = [(offset, carver) for offset, carver in waiting if not _starts_in(mine, offset)]
+        waiting = [
+            (o, c) for o, c in waiting if not _starts_in(mine, o) and ((o, c.name) not in guesses or _lost(guesses[o, c.name], mine))
+        ]
         if len(hits) == before or not waiting:
             break
     left = {(offset, carver.name) for offset, carver in waiting}
@@ -275,7 +278,20 @@ def joined(
         for finding in told[key] if key in left else ():
             budget.report(finding)
     budget.item(len(hits))
-    yield from sorted((*hits, *(f for f in finds if not _starts_in(mine, f.offset))), key=lambda f: f.offset)
+    rest = (_doubted(f, guesses.get((f.offset, f.carver.name))) for f in finds if not _starts_in(mine, f.offset))
+    yield from sorted((*hits, *rest), key=lambda f: f.offset)
+
+
+def _doubted(carved: Carved, guess: Find | None) -> Carved:
+    """A file that breaks off, with why what may be its pieces were not joined."""
+    if guess is None or carved.find.complete:
+        return carved
+    return replace(carved, find=replace(carved.find, reason=f"{carved.find.reason}; not joined: {guess.reason}"))
+
+
+def _lost(guess: Find, taken: Sequence[Range]) -> bool:
+    """Whether a join that was not proven used what another has proven to be its own."""
+    return _meet(taken, [(start, start + n) for start, n in guess.pieces])
 
 
 def _meet(ranges: Sequence[Range], others: Sequence[Range]) -> bool:

@@ -195,8 +195,8 @@ CARVERS = (
         maximum=512 << 20,
         refs=("ITU-T T.81 (1992), annex B: compressed data formats", "CIPA DC-007-2009: Multi-Picture Format, 5.2"),
         gaps=(
-            "pieces are joined by how the picture goes on, which is no checksum: like pictures of one encoder may pass for each other",
-            "of pictures in three and more pieces many are not put together; a piece that ends inside metadata is a guess",
+            "pieces are joined where the picture itself shows that they are its own; what says too little is left open",
+            "of pictures in three and more pieces many are not put together, nor what is cut inside its metadata",
             "lossless, hierarchical and arithmetic scans are walked by their markers, not decoded",
             "data behind the end marker that no multi-picture index lists (motion photos, maker trailers) is not included",
         ),

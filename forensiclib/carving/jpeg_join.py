@@ -7,25 +7,26 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from math import log, log2
 from statistics import fmean
 
 from forensiclib.carving._gaps import Space, coded, fill_of
 from forensiclib.carving.jpeg_scan import DONE, MORE, Frame, Scan, State, frame_of, scan_of, tables_from
+from forensiclib.carving.jpeg_seam import Pair, activity, follows, goes_on, seam_of
 from forensiclib.carving.jpeg_segments import DHT, DQT, DRI, EOI, OTHER, SOF, SOS, TEM, quantisers_from, sound
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, ExtentSource
 
-__all__ = ["rejoin"]
+__all__ = ["proven", "rejoin"]
 
 SLACK = 4
 """Bytes from the last unit's in which the marker that follows stands."""
 CAP, WILD = 96.0, 40.0
 """Steps of level (of 256): all beyond differ alike; by how many units differ that have nothing to do with each other."""
-TRIAL, DEEP, LONG, UNITS = 8, 512, 1 << 17, 8192
-"""A candidate decodes this many blocks at first; so many of the best then this many bytes, or units."""
+TRIAL, DEEP, MANY, LONG, SHORT, UNITS = 8, 64, 512, 1 << 17, 1 << 15, 8192
+"""A candidate decodes this many blocks at first; so many of the best then (of
+scans that send no levels: so many) this many bytes (of those: so many), or units."""
 STRONG, ENDS, BREAKS = 30.0, 40.0, 12.0
 """In terms of log-likelihood: what is taken up at once; a scan that ends where it must; data that does not decode on."""
 AGREES = 0.25
@@ -77,23 +78,24 @@ def _sent(head: _Head, scan: Scan) -> _Head | None:
 class _Pass:
     """A scan and what its decoding has left: the levels of all units so far on this path."""
 
-    __slots__ = ("dc", "masks", "pairs", "scan", "sides", "wide")
+    __slots__ = ("dc", "frame", "masks", "pairs", "scan", "sides", "wide")
 
     def __init__(self, scan: Scan, head: _Head, budget: Budget) -> None:
         self.scan, self.wide = scan, len(scan.blocks) // 3
         self.masks = array("Q", scan.masks)
         self.dc = array("i", bytes(budget.allocate("JPEG levels", 4 * self.wide * scan.units) if scan.tells else 0))
-        self.pairs: list[tuple[int, int, float]] = []
-        self.sides: list[tuple[int, int, float]] = []
+        self.pairs: list[Pair] = []
+        self.sides: list[Pair] = []
         assert head.frame is not None
+        self.frame = head.frame
         first = 0
         for number in scan.chosen:
             _, h, v, quantiser = head.frame.components[number]
             if len(scan.chosen) == 1:
                 h = v = 1
             weight = max(1, head.quantisers.get(quantiser, 1)) / 8
-            self.pairs += [(first + x, first + (v - 1) * h + x, weight) for x in range(h)]
-            self.sides += [(first + y * h, first + y * h + h - 1, weight) for y in range(v)]
+            self.pairs += [(first + x, first + (v - 1) * h + x, weight, number) for x in range(h)]
+            self.sides += [(first + y * h, first + y * h + h - 1, weight, number) for y in range(v)]
             first += h * v
 
     def offs(self, first: int, last: int, most: int = 128) -> list[float]:
@@ -108,7 +110,7 @@ class _Pass:
             if other < 0 or (pairs is self.sides and unit % across == 0):
                 continue
             total = 0.0
-            for mine, near, weight in pairs:
+            for mine, near, weight, _ in pairs:
                 total += abs(dc[at + mine] - dc[other + near]) * weight
             out.append(min(CAP, total / len(pairs)))
         return out
@@ -266,7 +268,6 @@ class _Search:
     def __init__(self, fragments: Fragments, budget: Budget) -> None:
         self.space, self.budget = Space(fragments, self._fits), budget
         self.nodes = 0
-        self.weak: set[tuple[int, int]] = set()
 
     @staticmethod
     def _fits(block: bytes) -> bool:
@@ -308,8 +309,6 @@ class _Search:
                     weak.append((score, place, candidate))
                     continue
                 piece = (start, steps[place].mark.edge - before)
-                if score > -STRONG:
-                    self.weak.add((sum(piece), candidate))
                 told = [*usual, *(o for s in steps[:place] for o in s.offs)][-USUAL:]
                 if (found := self.grow([*closed, piece], candidate, steps[place].mark, told)) is not None:
                     return found
@@ -337,7 +336,6 @@ class _Search:
             if (speaks := self._header(mark, self.space.data.read_at(ahead, 1 << 12))) is not None and speaks >= 8:
                 piece = (start, place - start)
                 candidate = place + ahead - behind
-                self.weak.add((place, candidate))  # nothing tells where in a segment a piece ends
                 if (joined := self.grow([*closed, piece], candidate, replace(last, edge=last.at), [])) is not None:
                     return joined
         return None
@@ -381,8 +379,9 @@ class _Search:
             for block in (*self.space.after(stop + 1, most, skip), *self.space.before(self.space.head, BACK if skip else 0)):
                 if (spoken := self._trial(mark, carry, block, level, TRIAL * self.space.block)) is not None:
                     first.append((-spoken, block))
-            for _, block in sorted(first)[:DEEP]:
-                spoken = self._trial(mark, carry, block, level, LONG)
+            tells = mark.scan is not None and bool(mark.scan.dc)
+            for _, block in sorted(first)[: DEEP if tells else MANY]:
+                spoken = self._trial(mark, carry, block, level, LONG if tells else SHORT)
                 if spoken is not None and spoken > 0:
                     good.append((-spoken, place, block))
         return sorted(good, key=lambda g: (g[0], -g[1], g[2]))[:4]
@@ -390,11 +389,12 @@ class _Search:
     def _trial(self, mark: _Mark, carry: bytes, block: int, level: float, size: int) -> float | None:
         """What speaks for going on with the block at ``block``, by the ``size`` bytes from there; None when it cannot be."""
         work, least = mark.scan, self.space.block
+        deep = size > TRIAL * least
         data = carry + self.space.data.read_at(block, size)
         if work is None:
             return self._header(mark, data)
         unit = mark.unit
-        left = mark.state[3] if size == LONG else min(mark.state[3], UNITS)
+        left = mark.state[3] if deep else min(mark.state[3], UNITS)
         masks = memoryview(work.scan.masks[unit : unit + left]) if work.masks else None
         told = array("i", bytes(4 * left * work.wide)) if work.dc else None
         self.budget.item()
@@ -402,7 +402,7 @@ class _Search:
         status, after = work.scan.step(data, state, masks, memoryview(told) if told is not None else None)
         used, done = after[0] - len(carry), left - after[3]
         spoken = 0.0
-        fill = _fill(data, len(carry), used, least) if size == LONG else -1
+        fill = _fill(data, len(carry), used, least) if deep else -1
         if fill >= 0:  # decodes, as zeros may, and is no part of the picture
             if fill < least:
                 return None
@@ -419,16 +419,16 @@ class _Search:
         elif used < least // 2:
             return None
         if told is None:
-            return spoken + (8.0 * log2(1 + max(0, used) / 1024) if size == LONG or status not in (DONE, MORE) else 24.0)
+            return spoken + (8.0 * log2(1 + max(0, used) / 1024) if deep or status not in (DONE, MORE) else 24.0)
         kept = work.dc[unit * work.wide : (unit + done) * work.wide]
         work.dc[unit * work.wide : (unit + done) * work.wide] = told[: done * work.wide]
-        offs = work.offs(unit, unit + done, 256)
+        offs = work.offs(unit, unit + min(done, work.scan.across), 512)  # behind these a unit's neighbours are all of the new piece
         work.dc[unit * work.wide : (unit + done) * work.wide] = kept
         told_by = sum(_speaks(off, level) for off in offs)
-        if size == LONG and told_by < AGREES * len(offs):
+        if deep and told_by < AGREES * len(offs):
             return None
-        spoken += told_by + (3.0 * log2(1 + max(0, used) / 1024) if size == LONG else 0.0)
-        return spoken if spoken > -BREAKS or size > TRIAL * least else None
+        spoken += told_by + (3.0 * log2(1 + max(0, used) / 1024) if deep else 0.0)
+        return spoken if spoken > -BREAKS or deep else None
 
     @staticmethod
     def _header(mark: _Mark, data: bytes) -> float | None:
@@ -449,6 +449,86 @@ class _Search:
         return ENDS
 
 
+def _walk(data: ByteSource, edges: list[int], budget: Budget) -> tuple[list[_Pass], list[tuple[int, int]]] | None:
+    """All scans of a whole picture, and (scan, MCU) in which each piece ends; None when one ends in no scan."""
+    mark, passes, seams = _Mark(2, 2, _Head()), list[_Pass](), list[tuple[int, int]]()
+    while True:
+        budget.item()
+        if mark.scan is None:
+            found = _segment(data, mark, budget)
+            if found is None or (len(seams) < len(edges) and edges[len(seams)] <= (found if isinstance(found, int) else found.at)):
+                return None
+            if isinstance(found, int):
+                return passes, seams
+            mark = found
+            passes += [found.scan] if found.scan is not None else []
+            continue
+        edge = min(data.size, mark.at + LONG, *edges[len(seams) :][:1])
+        mark, fine = _decode(data, mark, edge)
+        if not fine or (mark.scan is not None and mark.at >= data.size):
+            return None
+        if mark.scan is not None and edges[len(seams) :][:1] == [edge]:
+            seams.append((len(passes) - 1, mark.unit))
+
+
+def _levels(work: _Pass, head: Frame, number: int) -> list[int]:
+    """DC values of the blocks of a component, row by row, of the scan that sent them."""
+    first = 0
+    for chosen in work.scan.chosen:
+        h, v = head.components[chosen][1:3] if len(work.scan.chosen) > 1 else (1, 1)
+        if chosen == number:
+            break
+        first += h * v
+    rows = work.scan.units // work.scan.across
+    out: list[int] = []
+    for y in range(rows * v):
+        line = [0] * (work.scan.across * h)
+        for x in range(h):
+            at = y // v * work.scan.across * work.wide + first + y % v * h + x
+            line[x::h] = work.dc[at : at + work.scan.across * work.wide : work.wide]
+        out += line
+    return out
+
+
+def proven(data: ByteSource, ends: list[int], budget: Budget) -> bool:
+    """Whether the picture itself shows that each of its pieces is its own: it goes on over every gap."""
+    walked = _walk(data, ends, budget)
+    if walked is None:
+        return False
+    passes, seams = walked
+    for i, (number, unit) in enumerate(seams):
+        work = passes[number]
+        if work.dc:
+            seam = seam_of(work.dc, work.wide, work.scan.across, work.scan.units, unit, work.pairs)
+            if not goes_on(seam):
+                return False
+            continue
+        then, stop = seams[i + 1] if i + 1 < len(seams) else (len(passes), 0)
+        if not any(
+            _is_of(passes, other, unit if other == number else 0, stop if other == then else passes[other].scan.units)
+            for other in range(number, min(then + 1, len(passes)))
+        ):
+            return False
+    return True
+
+
+def _is_of(passes: list[_Pass], number: int, first: int, last: int) -> bool:
+    """Whether the units [first, last) of a scan go with the levels that an earlier one sent."""
+    work = passes[number]
+    component = work.scan.chosen[0]
+    sent = next((p for p in passes[:number] if p.dc and component in p.scan.chosen), None)
+    if sent is None or not work.masks:
+        return False
+    across = work.scan.across
+    levels = _levels(sent, work.frame, component)
+    wide = sent.scan.across * (work.frame.components[component][1] if len(sent.scan.chosen) > 1 else 1)
+    busy = activity(levels, wide)
+    rows = work.scan.units // across
+    mine = [busy[y * wide + x] for y in range(rows) for x in range(across)]
+    told = [(a ^ b).bit_count() for a, b in zip(work.masks, work.scan.masks, strict=True)]
+    return follows(mine[first:last], told[first:last])
+
+
 def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     """The picture at the head, in pieces. Raises LimitExceeded."""
     if fragments.data.read_at(fragments.head, 3) != b"\xff\xd8\xff":
@@ -458,8 +538,7 @@ def rejoin(fragments: Fragments, budget: Budget) -> Find | None:
     if pieces is None or len(pieces) < 2:
         return None
     length = sum(n for _, n in pieces)
-    doubt = len(pieces) > 2 or any((a + n, b) in search.weak for (a, n), (b, _) in pairwise(pieces))
-    reason = "every unit decodes" + (
-        ", whether the pieces are the right ones is a guess" if doubt else " and the picture goes on over each gap"
-    )
-    return Find(length, 0.6 if doubt else 0.9, reason, pieces=tuple(pieces))
+    ends = [sum(n for _, n in pieces[:i]) for i in range(1, len(pieces))]
+    if proven(ExtentSource(fragments.data, pieces), ends, budget):
+        return Find(length, 0.9, "every unit decodes and the picture goes on over each gap", pieces=tuple(pieces))
+    return Find(length, 0.5, "every unit decodes, but the picture does not show whether the pieces are its own", pieces=tuple(pieces))

@@ -8,6 +8,7 @@ import zlib
 from forensiclib.carving import jpeg
 from forensiclib.carving._anchors import Anchor, between, everywhere
 from forensiclib.carving._gaps import Space, fill_of
+from forensiclib.carving.jpeg_join import proven
 from forensiclib.core.declare import Find, Fragments
 from forensiclib.core.errors import EvidenceError, LimitExceeded
 from forensiclib.core.limits import Budget
@@ -19,6 +20,8 @@ REACH = 1 << 30
 TABLE = 4 << 20
 """Bytes of a cross-reference section that is looked at."""
 OBJECT = 64 << 20
+TRIED = 256 << 20
+"""Bytes of objects that are put together and decoded, to see where a piece ends."""
 INDEXED = 1 << 20
 """Objects that are looked for by name."""
 _END = re.compile(rb"startxref[\r\n ]+(\d{1,10})[\r\n ]+%%EOF(?:\r\n|\n|\r)?")
@@ -95,7 +98,7 @@ class _Search:
     def __init__(self, fragments: Fragments, budget: Budget) -> None:
         self.space, self.budget = Space(fragments), budget
         self.data, self.head, self.block = fragments.data, fragments.head, fragments.block
-        self.sure = True
+        self.sure, self.spent = True, 0
         self._index: dict[bytes, list[int]] | None = None
 
     def index(self) -> dict[bytes, list[int]]:
@@ -153,16 +156,19 @@ class _Search:
             return None
         one = self.data.read_at(before[1], size)
         other = self.data.read_at(max(0, after[1] - size), min(size, after[1])).rjust(size, b"\0")
-        told = False
+        silent = []
         for place in reversed(places):
             self.budget.check()
+            self.spent += size
+            if self.spent > TRIED:
+                return None
             cut = place - before[0]
-            verdict = _holds(one[:cut] + other[cut:], self.budget)
+            verdict = _holds(one[:cut] + other[cut:], cut, self.budget)
             if verdict:
                 return place
-            told |= verdict is False
-        if told and not any(_holds(one[: p - before[0]] + other[p - before[0] :], self.budget) is None for p in places):
-            return None
+            silent += [place] if verdict is None else []
+        if len(silent) < 2:  # all others are ruled out
+            return silent[0] if silent else None
         self.sure = False
         for place in places:  # nothing in the object proves it: up to where fill begins
             if fill_of(self.data.read_at(before[1] + place - before[0], self.block)):
@@ -170,8 +176,8 @@ class _Search:
         return places[-1]
 
 
-def _holds(raw: bytes, budget: Budget) -> bool | None:
-    """Whether an object is whole; None when nothing in it tells."""
+def _holds(raw: bytes, cut: int, budget: Budget) -> bool | None:
+    """Whether an object whose pieces meet at ``cut`` is whole, and proves it; None when nothing in it tells."""
     start = _STREAM.search(raw)
     if start is None:
         return None if raw.count(b"endobj") == 1 else False
@@ -180,25 +186,27 @@ def _holds(raw: bytes, budget: Budget) -> bool | None:
     end = start.end() + int(length[1]) if length else raw.rfind(b"endstream")
     if end < 0 or b"endstream" not in raw[end : end + 16]:
         return False
-    body = raw[start.end() : end]
+    body, inside = raw[start.end() : end], start.end() < cut < end
     if re.search(rb"/Filter\s*\[?\s*/FlateDecode", head):
         engine = zlib.decompressobj()
         try:
             for at in range(0, len(body), 1 << 14):
                 engine.decompress(body[at : at + (1 << 14)])
                 if engine.eof:
-                    return True
+                    return True if inside and len(engine.unused_data) <= 2 else None  # its checksum is good
         except zlib.error:
             return None if _foreign(body) else False
         return False
     if re.search(rb"/Filter\s*\[?\s*/DCTDecode", head):
         try:
             find = jpeg.measure(MemorySource(body), budget)
+            if find is None or not find.complete or len(body) - find.length > 2:
+                return False
+            return True if inside and proven(MemorySource(body), [cut - start.end()], budget) else None
         except LimitExceeded:
             raise
         except EvidenceError:
             return False
-        return find is not None and find.complete
     return None
 
 

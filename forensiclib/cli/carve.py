@@ -30,7 +30,8 @@ def command(
     strict: StrictOpt = False,
     others: WithOpt = None,
 ) -> None:
-    """Find files by structure, at every byte offset, and write them: offset, bytes, confidence, file, reason."""
+    """Find files by structure, at every byte offset, and write them (those not proven to their end to DIR/unproven): offset,
+    bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
