@@ -39,6 +39,10 @@ class Unwritable(Exception):  # an answer, not a fault
     """The encoding lacks characters of the expression."""
 
 
+ANY_BYTE = b"[\\x80-\\xff]"
+"""One character of text that is no UTF-8."""
+
+
 @dataclass(frozen=True, slots=True)
 class Translated:
     """strict, relaxed   see the module; relaxed is empty when it would match everywhere
@@ -164,7 +168,7 @@ class _Translator:
             found = (*found, ((0x80, 0xFF),))
             singles = tuple(s for s in found[:-1] if len(s) == 1)
             wide = [text_of([s]) for s in found[:-1] if len(s) > 1]
-            text = b"(?:" + b"|".join([text_of(singles)] * bool(singles) + wide + [b"[\\x80-\\xff]"]) + b")"
+            text = b"(?:" + b"|".join([text_of(singles)] * bool(singles) + wide + [ANY_BYTE]) + b")"
         else:
             text = text_of(found)
         lengths = [len(s) for s in found]

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from forensiclib.core.declare import Checked
-from forensiclib.search.expression import Translated, Unwritable, translate
+from forensiclib.search.expression import ANY_BYTE, Translated, Unwritable, translate
 
 __all__ = ["Engine", "Expressions", "Judge", "compile_expressions"]
 
@@ -28,6 +28,21 @@ class _Form:
     term: int
     encoding: int
     translated: Translated
+
+
+def _inside(raw: bytes, at: int) -> bool:
+    """Whether ``at`` is within a character of UTF-8 that begins before it."""
+    if not 0x80 <= raw[at] < 0xC0:
+        return False
+    for back in range(1, min(at, 3) + 1):
+        lead = raw[at - back]
+        if lead >= 0xC0:
+            length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            piece = raw[at - back : at - back + length]
+            return back < length == len(piece) and piece.decode("utf-8", "ignore") != ""
+        if lead < 0x80:
+            return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,7 @@ class Expressions:
         for number, regions in self._regions(raw):
             form = self.forms[number]
             expression = _compiled(form.translated.strict)
+            loose = ANY_BYTE in form.translated.strict
             at = 0
             for low, high in regions:
                 at = max(at, low)
@@ -61,6 +77,8 @@ class Expressions:
                     if match.end() > high and limit < len(raw):
                         # No match ends there: the end of what it was shown passed for the end of the data.
                         match = expression.match(raw, first)
+                    if match is not None and loose and _inside(raw, first):
+                        match = None
                     said = judge(form.term, form.encoding, raw, first, match.end()) if match is not None else None
                     if said is None:
                         at = first + 1

@@ -62,7 +62,7 @@ def test_scattered_databases_come_back_sound(page_size: int, vacuum: int, layout
             assert data in originals.values(), "sure, and wrong"
         if confidence >= 0.8:
             assert str(content(data)) in truth
-    assert len(files) >= 1
+    assert all(confidence >= 0.8 for _, confidence in files), "what is not proven is not given"
     for hit in hits:
         pieces = hit.find.pieces or ((hit.offset, hit.length),)
         assert sum(n for _, n in pieces) == hit.length
@@ -74,7 +74,7 @@ def test_nearly_all_of_them_byte_for_byte() -> None:
         originals = {f"d{i}": database(i + 5, 1024) for i in range(2)}
         _, files = whole(compose(originals, layout, seed=8).image)
         exact, given = exact + sum(data in originals.values() for data, _ in files), given + len(files)
-    assert given == 6 and exact >= 5
+    assert given == exact and exact >= 3
 
 
 @pytest.mark.parametrize("page_size", [1024, 4096])
