@@ -40,6 +40,12 @@ class Unwritable(Exception):  # an answer, not a fault
 
 
 ANY_BYTE = b"[\\x80-\\xff]"
+_WHOLE = (
+    rb"(?:[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
+    rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})"
+)
+"""A character of more than one byte (RFC 3629, 4)."""
+LONE_BYTE = b"(?!" + _WHOLE + b")" + ANY_BYTE
 """One character of text that is no UTF-8."""
 
 
@@ -168,11 +174,12 @@ class _Translator:
             found = (*found, ((0x80, 0xFF),))
             singles = tuple(s for s in found[:-1] if len(s) == 1)
             wide = [text_of([s]) for s in found[:-1] if len(s) > 1]
-            text = b"(?:" + b"|".join([text_of(singles)] * bool(singles) + wide + [ANY_BYTE]) + b")"
+            parts = [text_of(singles)] * bool(singles) + wide
+            strict, text = (b"(?:" + b"|".join([*parts, last]) + b")" for last in (LONE_BYTE, ANY_BYTE))
         else:
-            text = text_of(found)
+            strict = text = text_of(found)
         lengths = [len(s) for s in found]
-        return Translated(text, text, min(lengths), max(lengths))
+        return Translated(strict, text, min(lengths), max(lengths), 3 if strict is not text else 0)
 
     def repeat(self, kind: str, value: Any, flags: int, depth: int) -> Translated:
         low, high, items = value

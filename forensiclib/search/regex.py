@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from forensiclib.core.declare import Checked
-from forensiclib.search.expression import ANY_BYTE, Translated, Unwritable, translate
+from forensiclib.search.expression import LONE_BYTE, Translated, Unwritable, translate
 
 __all__ = ["Engine", "Expressions", "Judge", "compile_expressions"]
 
@@ -28,6 +28,8 @@ class _Form:
     term: int
     encoding: int
     translated: Translated
+    step: int = 1
+    """Bytes of a unit: texts of 2-byte units at even and at odd offsets are texts of their own, and hide nothing of each other."""
 
 
 def _inside(raw: bytes, at: int) -> bool:
@@ -65,8 +67,8 @@ class Expressions:
         for number, regions in self._regions(raw):
             form = self.forms[number]
             expression = _compiled(form.translated.strict)
-            loose = ANY_BYTE in form.translated.strict
-            at = 0
+            loose = LONE_BYTE in form.translated.strict
+            at, step, behind = 0, form.step, [0] * form.step
             for low, high in regions:
                 at = max(at, low)
                 limit = min(len(raw), high + form.translated.ahead + 1)
@@ -77,7 +79,7 @@ class Expressions:
                     if match.end() > high and limit < len(raw):
                         # No match ends there: the end of what it was shown passed for the end of the data.
                         match = expression.match(raw, first)
-                    if match is not None and loose and _inside(raw, first):
+                    if match is not None and (first < behind[first % step] or (loose and _inside(raw, first))):
                         match = None
                     said = judge(form.term, form.encoding, raw, first, match.end()) if match is not None else None
                     if said is None:
@@ -86,7 +88,8 @@ class Expressions:
                     length, checked = said
                     if first >= start:
                         found.append((first, length, form.term, form.encoding, checked))
-                    at = first + length
+                    behind[first % step] = first + length
+                    at = first + length if step == 1 else first + 1
         return found
 
     def _regions(self, raw: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
@@ -179,7 +182,7 @@ def compile_expressions(terms: Sequence[tuple[str, bool]], encodings: Sequence[s
                 continue
             if made.strict not in seen:
                 seen.add(made.strict)
-                forms.append(_Form(number, place, made))
+                forms.append(_Form(number, place, made, 2 if encoding.startswith("utf-16") else 1))
         if missing:
             unwritten.append((number, tuple(missing)))
     reach = max((form.translated.high + form.translated.ahead for form in forms), default=0)
