@@ -93,7 +93,7 @@ def zones(run: Run, image: OpenImage, everything: bool, engine: Engine = "native
     out = []
     for volume in image.volumes():
         if volume.member_of or volume.locked:
-            continue  # its volumes are carved; locked ones are in the ledger
+            continue  # carve() says so
         whole = ((0, volume.size),)
         if everything or volume.state == "slack":
             out.append(Zone(volume, whole, "gap between volumes" if volume.state == "slack" else "everything"))
@@ -165,10 +165,26 @@ def carve(
         carvers = tuple(c for c in carvers if c.name in types)
     folder = None if to is None else new_folder(to)
     seen = dict(known or {})
+    for volume in image.volumes():
+        _passed_over(run, volume, engine)
     for zone in zones(run, image, everything, engine):
         yield from _zone(run, zone, carvers, folder, seen, blocks)
         if decode is not None:
             yield from _decoded(run, zone, carvers, folder, seen, decode, depth)
+
+
+def _passed_over(run: Run, volume: OpenVolume, engine: Engine) -> None:
+    """Say of a volume that is not carved that it is not, and why."""
+    where = f"volume {volume.name}"
+    if volume.locked:
+        run.ledger.skipped("carving", volume.size, "encrypted, and no key opens it", where)
+        try:
+            volume.filesystem(engine)
+        except EvidenceError as error:
+            run.budget("carve", where).report(error)
+    elif volume.member_of:
+        why = f"a member of {volume.member_of}: the volumes that it is part of are carved, its own metadata is not"
+        run.ledger.skipped("carving", volume.size, why, where)
 
 
 def _zone(
@@ -247,12 +263,15 @@ def _decoded(
             here = f"{path}{region.offset + shift + (0 if via else max(0, volume.start))}-{name.upper()}-"
             for hit in carve_source(region.source, carvers, budget=budget):
                 where = _Origin(runs, (), steps, f"{here}{hit.offset}")
-                written = f"{_folder(hit)}/{where.path}.{hit.extension}" if to is not None else ""
+                place = where.path if volume.start >= 0 else f"{volume.name}-{where.path}"
+                written = f"{_folder(hit)}/{place}.{hit.extension}" if to is not None else ""
                 if to is not None:
                     (to / written).parent.mkdir(parents=True, exist_ok=True)
                 content = hit.open(region.source)
                 target = os.fspath(to / written) if to is not None else ""
-                digests, _ = _write(_Content(content, ((0, content.size),), target))
+                digests, findings = _write(_Content(content, ((0, content.size),), target))
+                for finding in findings:
+                    budget.report(finding)
                 yield _finished(volume, hit, where, written, digests, to, seen)
             if len(steps) < depth:
                 yield from inside(region.source, 0, steps, here)
@@ -324,6 +343,9 @@ def _finished(
     """The find as told; what was written and is known already is taken away again."""
     start, sha256 = origin.runs[0][0] if origin.runs else 0, dict(digests)["sha256"]
     same = seen.get(sha256, "")
+    if same.startswith(f"carved/{UNPROVEN}/") and certain(hit):
+        same = ""  # the same bytes, proven this time: they belong with the proven ones
+        del seen[sha256]
     if same and to is not None:
         (to / written).unlink()
         written = ""

@@ -240,7 +240,8 @@ def _deleted(group: Group, generations: list[_Text], pvs: dict[str, ByteSource],
     for text in reversed([t for t in generations if t.number < integer(group.section, "seqno")]):
         try:
             old = Group(text.name, text.section, pvs, Budget(budget.limits, budget.cancelled, lambda finding: None))
-        except EvidenceError:
+        except EvidenceError as error:
+            budget.report(error, f"{text.name}, generation {text.number}")
             continue
         for name, section in old.logical.items():
             key = str(section.get("id"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated, Unreadable
 from forensiclib.core.sid import sid
@@ -95,17 +96,18 @@ class Cells:
     data), and no record that touches one is believed. Methods raise EvidenceError.
 
     part    these are some hive bins of a hive: what an offset leads to may lie outside. reach   offsets are below it
+    begin   the offset of the first of them; 0 for a hive
     """
 
-    def __init__(self, source: ByteSource, report: Report, part: bool = False) -> None:
-        self.source, self.part = source, part
+    def __init__(self, source: ByteSource, report: Report, part: bool = False, begin: int = 0) -> None:
+        self.source, self.part, self.begin = source, part, begin
         self.bad: list[tuple[int, int]] = []
 
         def bad_grain(error: EvidenceError, at: int) -> None:
             self.bad.append((at - BINS, at + PAGE - BINS))
             report(error)
 
-        self.data = _read(source, bad_grain)
+        self.data = _read(source, bad_grain, BINS + begin if part else 0)
         self.size = max(0, len(self.data) - BINS)
         self.reach = _LARGEST if part else self.size
 
@@ -261,7 +263,7 @@ class Cells:
 
     def bins(self) -> Iterator[tuple[int, int] | EvidenceError]:
         """(offset, size) of every hive bin; an error for each stretch that is not one."""
-        at = 0
+        at = self.begin
         while at + HIVE_BIN.size <= self.size:
             signature, offset, size, *_ = HIVE_BIN.unpack(self.data, BINS + at)
             if signature == b"hbin" and offset == at and size >= PAGE and size % PAGE == 0:
@@ -286,7 +288,16 @@ def _at(bad_grain: Callable[[EvidenceError, int], None], at: int, error: Evidenc
     bad_grain(error, at)
 
 
-def _read(source: ByteSource, bad_grain: Callable[[EvidenceError, int], None]) -> bytes:
+def _read(source: ByteSource, bad_grain: Callable[[EvidenceError, int], None], begin: int) -> bytes:
+    """The hive in memory. What lies before ``begin`` is nothing but zeros, and takes no memory."""
+    if begin:
+        out = mmap.mmap(-1, source.size)
+        out[begin:] = _whole(source.slice(begin), lambda error, at: bad_grain(error, begin + at))
+        return cast(bytes, out)  # it slices, finds and lends its buffer as bytes do
+    return _whole(source, bad_grain)
+
+
+def _whole(source: ByteSource, bad_grain: Callable[[EvidenceError, int], None]) -> bytes:
     try:
         return source.read_at(0, source.size)
     except EvidenceError:

@@ -102,7 +102,7 @@ class _Recovery:
         return start >= 0 and end <= self.cells.size and (i == len(self.starts) or self.starts[i] >= end)
 
     def _gaps(self) -> Iterator[tuple[int, int]]:
-        at = 0
+        at = self.cells.begin
         for start, end in zip(self.starts, self.ends, strict=True):
             if at < start:
                 yield at, start

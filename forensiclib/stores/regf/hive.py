@@ -10,6 +10,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.errors import Corrupt, EvidenceError, LimitExceeded
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
+from forensiclib.formats.regf import BINS
 from forensiclib.stores.regf import patterns as _patterns
 from forensiclib.stores.regf.base import Base
 from forensiclib.stores.regf.cells import Cells
@@ -63,7 +64,7 @@ class Hive:
         self._reported: set[tuple[str, str]] = set()
         self._walked: Walked | None = None
         self._recovered: Recovered | None = None
-        self.cells = Cells(self.source, self.report, part is not None)
+        self.cells = Cells(self.source, self.report, part is not None, self.source.size - handed.size - BINS if part is not None else 0)
         self._check_bins()
         self.root = self._root()
         self.kind = self._kind()

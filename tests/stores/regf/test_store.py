@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -301,3 +302,17 @@ def test_hive_bins_without_their_hive_give_what_the_hive_gives(corpus: Path, nam
         for key in [k for k in found if k.state == "carved"][:3]:
             row = key.row()
             assert row.source is not None and row.source.trace(row.at, 4)[0].start == row.at - 4096 - stated
+
+
+@pytest.mark.corpus
+def test_bins_far_behind_cost_no_more_than_those_in_front(corpus: Path) -> None:
+    """One bin that says it lies at 200 MiB: nothing before it is read or searched."""
+    data = (corpus / "registry/Registry.Test/Hives/NTUSER1.DAT").read_bytes()
+    first = data[4096 : 4096 + int.from_bytes(data[4104:4108], "little")]
+    far = first[:4] + (200 << 20).to_bytes(4, "little") + first[8:]
+    began = time.process_time()
+    for _ in range(20):
+        hive = open_hive(MemorySource(far), {}, Budget())
+        list(hive.find("**", deleted=True))
+        assert list(hive.cells.bins()) == [(200 << 20, len(first))]
+    assert time.process_time() - began < 2
