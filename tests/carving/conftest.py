@@ -8,45 +8,29 @@ from collections.abc import Callable
 import pytest
 
 from forensiclib.carving import (
-    apple,
     archives,
-    databases,
-    diskimages,
-    documents,
     elf,
     ese,
     evtx,
     frames,
-    fsimages,
     gzip,
-    keys,
-    markup,
-    oldarchives,
     ole,
     pdf,
     pe,
     plist,
-    programs,
     rar,
-    records,
     regf,
-    science,
     sevenzip,
     sqlite,
-    streams,
-    textual,
     windows,
-    winfiles,
     zip,
 )
 from forensiclib.core.declare import Carver, Find
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, MemorySource
+from tests.carving.rooms import NEWER
 
 ROOMS = (archives, elf, ese, evtx, frames, gzip, ole, pdf, pe, plist, rar, regf, sevenzip, sqlite, windows, zip)
-NEWER = (
-    *(apple, databases, diskimages, documents, fsimages, keys, markup, oldarchives, programs, records, science, streams, textual, winfiles),
-)
 CARVERS: dict[str, Carver] = {carver.name: carver for room in (*ROOMS, *NEWER) for carver in room.CARVERS}
 CONTINUED = frozenset(("gzip", "bzip2", "xz", "zstd", "lz4", "lzip", "pcap", "pcapng", "wasm", "cpio", "ar", "warc", "pem", "vobject", "json",
                        "openpgp", "ssh-public", "compress", "tracev3", "timesync", "mbox", "eml", "recent-file-cache", "info2"))  # fmt: skip

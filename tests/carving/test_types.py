@@ -10,42 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from forensiclib.carving import (
-    apple,
-    databases,
-    diskimages,
-    documents,
-    fsimages,
-    keys,
-    markup,
-    oldarchives,
-    programs,
-    records,
-    science,
-    streams,
-    textual,
-    winfiles,
-)
 from forensiclib.carving.engine import carve
 from forensiclib.core.source import MemorySource
+from tests.carving.rooms import EVERY
 
-ROOMS = (
-    apple,
-    databases,
-    diskimages,
-    documents,
-    fsimages,
-    keys,
-    markup,
-    oldarchives,
-    programs,
-    records,
-    science,
-    streams,
-    textual,
-    winfiles,
-)
-EVERY = tuple(carver for room in ROOMS for carver in room.CARVERS)
 TEXT = b"".join(b"line %d of a text that compresses well enough\n" % i for i in range(2000))
 NOISE = random.Random(1).randbytes(30_000)
 

@@ -8,45 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from forensiclib.carving import (
-    apple,
-    databases,
-    diskimages,
-    documents,
-    fsimages,
-    keys,
-    markup,
-    oldarchives,
-    programs,
-    records,
-    science,
-    streams,
-    textual,
-    winfiles,
-)
 from forensiclib.core.declare import Carver
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
+from tests.carving.rooms import EVERY
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
-ROOMS = (
-    apple,
-    databases,
-    diskimages,
-    documents,
-    fsimages,
-    keys,
-    markup,
-    oldarchives,
-    programs,
-    records,
-    science,
-    streams,
-    textual,
-    winfiles,
-)
-EVERY = tuple(carver for room in ROOMS for carver in room.CARVERS)
 REAL = (
     "plaso/Outlook.NK2", "plaso/wintask.job", "plaso/recycler/INFO2", "plaso/recycler/$II3DF3L.zip", "plaso/login.keychain",
     "plaso/Cookies.binarycookies", "plaso/mlocate.db", "plaso/SysEvent.Evt", "plaso/msiecf/Content.IE5/index.dat", "plaso/localtime.tzif",

@@ -21,6 +21,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, FileSource, MemorySource, WritableBuffer, clip
 from forensiclib.core.span import Span
 from forensiclib.hashing.blocks import BLOCK_ALGORITHMS, PIECE, block_hashes, block_rows
+from tests.hashing.damaged import Damaged
 
 NOISE = random.Random(1).randbytes(200_000)
 MIXED = bytes(PIECE) + NOISE + b"\xff" * 5000 + bytes(PIECE + 777) + NOISE[:999]
@@ -47,25 +48,6 @@ def test_short_sources(length: int) -> None:
     for data in (NOISE[:length], bytes(length)):
         wanted = [hashlib.md5(data[at : at + 4096]).digest() for at in range(0, length, 4096)]
         assert [r["digest"] for r in rows(MemorySource(data))] == wanted
-
-
-class Damaged(ByteSource):
-    """Bytes of which some ranges cannot be read."""
-
-    def __init__(self, data: bytes, bad: list[tuple[int, int]]) -> None:
-        self.data, self.bad, self.size = data, bad, len(data)
-
-    def read_into(self, offset: int, buffer: WritableBuffer) -> int:
-        n = clip(offset, len(buffer), self.size)
-        for start, length in self.bad:
-            if start < offset + n and offset < start + length:
-                raise Corrupt("chunk", Span("media", start, length), "checksum")
-        buffer[:n] = self.data[offset : offset + n]
-        return n
-
-    def trace(self, offset: int, n: int) -> tuple[Span, ...]:
-        n = clip(offset, n, self.size)
-        return (Span("media", offset, n),) if n else ()
 
 
 @given(

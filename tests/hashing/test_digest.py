@@ -16,30 +16,12 @@ import pytest
 
 from forensiclib.core.errors import Cancelled, Corrupt, LimitExceeded, UsageError
 from forensiclib.core.limits import Budget, Limits
-from forensiclib.core.source import ByteSource, FileSource, MemorySource, WritableBuffer, clip
+from forensiclib.core.source import FileSource, MemorySource, WritableBuffer
 from forensiclib.core.span import Span
 from forensiclib.hashing.digest import ALGORITHMS, BLOCK, GRAIN, Partial, digest
+from tests.hashing.damaged import Damaged
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range((5 * BLOCK + 12345) // 32 + 1))[: 5 * BLOCK + 12345]
-
-
-class Damaged(ByteSource):
-    """Bytes of which some ranges cannot be read."""
-
-    def __init__(self, data: bytes, bad: list[tuple[int, int]]) -> None:
-        self.data, self.bad, self.size = data, bad, len(data)
-
-    def read_into(self, offset: int, buffer: WritableBuffer) -> int:
-        n = clip(offset, len(buffer), self.size)
-        for start, length in self.bad:
-            if start < offset + n and offset < start + length:
-                raise Corrupt("chunk", Span("media", start, length), "checksum")
-        buffer[:n] = self.data[offset : offset + n]
-        return n
-
-    def trace(self, offset: int, n: int) -> tuple[Span, ...]:
-        n = clip(offset, n, self.size)
-        return (Span("media", offset, n),) if n else ()
 
 
 def truth(data: bytes) -> dict[str, str]:

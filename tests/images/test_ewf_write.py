@@ -165,6 +165,7 @@ def test_chunks_of_one_byte_are_packed_and_others_as_the_level_says(level: str, 
 
 
 @pytest.mark.drivers
+@pytest.mark.bulk
 def test_no_segment_is_larger_than_asked_and_names_go_on_behind_99(tmp_path: Path) -> None:
     data = noise(104 << 20)
     made = write(tmp_path / "set.E01", data, compression="none", segment_size=1 << 20, threads=2)
@@ -192,6 +193,7 @@ class Stop:
         return self.left < 0
 
 
+@pytest.mark.bulk
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_job_stopped_anywhere_ends_as_one_that_was_not(threads: int, tmp_path: Path) -> None:
     data = mixed((7 << 20) + 100, 5)

@@ -106,6 +106,7 @@ def test_words_against_a_regular_expression() -> None:
         assert kernels.scan(tables, data, max_hits=1 << 24, level=level) == (sorted(want), len(data))
 
 
+@pytest.mark.bulk
 def test_sixty_thousand_words_are_found_and_their_tables_are_bounded() -> None:
     rng = random.Random(6)
     words = sorted({bytes(rng.choices(b"abcdefghijklmnopqrstuvwxyz", k=rng.randrange(5, 20))) for _ in range(20_000)})
