@@ -60,161 +60,7 @@ static inline uint64_t scan_wide_word(const scan_state *s, int64_t p) {
     return word;
 }
 
-/* ---- hits ---- */
-
-static int scan_keep(scan_state *s, int64_t at, uint32_t pattern, int64_t anchor) {
-    if (s->count == s->room) {
-        int64_t room = s->room ? 2 * s->room : 256;
-        scan_hit *more = (scan_hit *)realloc(s->hits, (size_t)room * sizeof(scan_hit));
-        if (!more) { s->failed = 1; return 0; }
-        s->hits = more;
-        s->room = room;
-    }
-    s->hits[s->count].at = at;
-    s->hits[s->count].pattern = pattern;
-    s->hits[s->count].pad = 0;
-    s->count++;
-    if (s->count >= s->look) {
-        int64_t i, whole = 0, limit = anchor - (int64_t)s->furthest;
-        for (i = 0; i < s->count; i++) whole += s->hits[i].at < limit;
-        s->look = s->count + s->count / 2 + 64;
-        if (whole > s->max_hits) { s->edge = anchor; s->full = 1; return 0; }
-    }
-    return 1;
-}
-
-static int scan_same(const uint8_t *have, const uint8_t *want, const uint8_t *mask, uint32_t n) {
-    uint32_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        uint64_t h, m, w;
-        memcpy(&h, have + i, 8);
-        memcpy(&m, mask + i, 8);
-        memcpy(&w, want + i, 8);
-        if ((h & m) != w) return 0;
-    }
-    for (; i < n; i++)
-        if ((have[i] & mask[i]) != want[i]) return 0;
-    return 1;
-}
-
-/* Whether the pattern of an entry, whose key is at p, is there. */
-static inline int scan_there(const scan_state *s, int64_t p, const uint8_t *e) {
-    uint32_t about = scan_u32(e + 8), n, place;
-    int64_t begin = p - (int64_t)(about & 0xFFFF);
-    const uint8_t *head;
-    if (begin < s->start || begin >= s->stop) return 0;
-    if (begin + 8 <= s->size) {
-        if ((scan_u64(s->data + begin) & scan_u64(e + 24)) != scan_u64(e + 16)) return 0;
-        if (scan_u32(e + 12) <= 8 && about >> 24 & 1) return 1;
-    }
-    head = s->pattern + 16 * (size_t)scan_u32(e + 4);
-    n = scan_u32(head + 4);
-    place = scan_u32(head);
-    if (begin + (int64_t)n > s->size || !scan_same(s->data + begin, s->pool + place, s->pool + place + n, n)) return 0;
-    return about >> 24 & 1 || (uint64_t)(s->base + begin) % scan_u32(head + 8) == scan_u32(head + 12);
-}
-
-/* The anchors of this visit with this key at p. 0 to stop. */
-static int scan_confirm(scan_state *s, int64_t p, uint32_t key, uint32_t shape, uint32_t visit) {
-    const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(key, shape, s->slot_bits);
-    uint32_t at = scan_u32(slot), last = scan_u32(slot + 4);
-    for (; at < last; at++) {
-        const uint8_t *e = s->entry + 32 * (size_t)at;
-        uint32_t about = scan_u32(e + 8);
-        if (scan_u32(e) != key || (about >> 16 & 0xFF) != shape || about >> 25 != visit || !scan_there(s, p, e)) continue;
-        if (!scan_keep(s, p - (int64_t)(about & 0xFFFF), scan_u32(e + 4), p)) return 0;
-    }
-    return 1;
-}
-
-static uint32_t scan_key_of(uint32_t word, uint32_t shape) { return word & (shape >= 4 ? SCAN_FOLD : SCAN_FOLD & ((1u << (8 * shape)) - 1)); }
-
-static inline uint32_t scan_key_at(const scan_state *s, int64_t p, uint32_t shape) {
-    switch (shape) {
-    case SCAN_SIX: return scan_six(scan_six_word(s, p));
-    case SCAN_WIDE6: return scan_six(scan_wide_word(s, p));
-    case SCAN_WIDE4: return (uint32_t)scan_wide_word(s, p) & SCAN_FOLD;
-    case SCAN_WIDE3: return (uint32_t)scan_wide_word(s, p) & SCAN_FOLD & 0xFFFFFF;
-    default: return scan_key_of(scan_word(s, p), shape);
-    }
-}
-
-typedef struct { uint32_t at, entry, key; } scan_pair;
-
-/* Of anchors with the places where their slots say they may be: which are there. First what can be told without branches. 0 to stop. */
-static int scan_judge(scan_state *s, int64_t b, scan_pair *pairs, uint32_t count, uint32_t shape) {
-    const uint8_t *entry = s->entry, *d = s->data + b;
-    const int64_t low = -b, high = s->size - b - 8;
-    uint32_t i, kept = 0;
-    for (i = 0; i < count; i++) {
-        scan_pair one = pairs[i];
-        const uint8_t *e = entry + 32 * (size_t)one.entry;
-        uint32_t about = scan_u32(e + 8);
-        int64_t begin = one.at - (int64_t)(about & 0xFFFF);
-        uint64_t other = (scan_u32(e) ^ one.key) | ((about >> 16 & 0xFF) ^ shape) | about >> 25;
-        if (begin >= low && begin <= high) other |= (scan_u64(d + begin) & scan_u64(e + 24)) ^ scan_u64(e + 16);
-        pairs[kept] = one;
-        kept += !other;
-    }
-    for (i = 0; i < kept; i++) {
-        const uint8_t *e = s->entry + 32 * (size_t)pairs[i].entry;
-        int64_t p = b + pairs[i].at;
-        if (p >= s->edge) return 0;
-        if (scan_there(s, p, e) && !scan_keep(s, p - (int64_t)(scan_u32(e + 8) & 0xFFFF), scan_u32(e + 4), p)) return 0;
-    }
-    return 1;
-}
-
-/* The offsets of a list, ascending: every anchor of that shape that begins there. In passes, so that the memory has time to answer. */
-static inline void scan_settle_as(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, const uint32_t shape) {
-    enum { AT_ONCE = 64, PAIRS = 256 };
-    uint32_t keys[AT_ONCE], where[AT_ONCE], i, n, found;
-    scan_pair pairs[PAIRS];
-    const uint8_t *slots = s->slots, *entry = s->entry;
-    const uint32_t bits = s->slot_bits;
-    for (; count; list += n, count -= n) {
-        n = count < AT_ONCE ? count : AT_ONCE;
-        for (i = 0; i < n; i++) {
-            keys[i] = scan_key_at(s, b + list[i], shape);
-            where[i] = scan_slot(keys[i], shape, bits);
-            SCAN_PREFETCH(slots + 4 * (size_t)where[i]);
-        }
-        for (i = 0, found = 0; i < n; i++) {
-            uint32_t at = scan_u32(slots + 4 * (size_t)where[i]), last = scan_u32(slots + 4 * (size_t)where[i] + 4), key = keys[i], left = last - at;
-            scan_pair *pair = pairs + found;
-            SCAN_PREFETCH(entry + 32 * (size_t)at);
-            pair[0].at = pair[1].at = list[i];
-            pair[0].entry = at;
-            pair[1].entry = at + 1;
-            pair[0].key = pair[1].key = key;
-            found += left < 2 ? left : 2;
-            for (at += 2; left > 2; left--, at++) {
-                if (found == PAIRS) {
-                    if (!scan_judge(s, b, pairs, found, shape)) return;
-                    found = 0;
-                }
-                pairs[found].at = list[i];
-                pairs[found].entry = at;
-                pairs[found++].key = key;
-            }
-            if (found > PAIRS - 2) {
-                if (!scan_judge(s, b, pairs, found, shape)) return;
-                found = 0;
-            }
-        }
-        if (found && !scan_judge(s, b, pairs, found, shape)) return;
-    }
-}
-
-static void scan_settle(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint32_t shape) {
-    if (!count) return;
-    switch (shape) {  /* a copy of the code for each of those that there are most of */
-    case SCAN_SIX: scan_settle_as(s, b, list, count, SCAN_SIX); break;
-    case SCAN_WIDE6: scan_settle_as(s, b, list, count, SCAN_WIDE6); break;
-    case 4: scan_settle_as(s, b, list, count, 4); break;
-    default: scan_settle_as(s, b, list, count, shape);
-    }
-}
+#include "scan_settle.h"
 
 /* Those of the list whose first three bytes some anchor of three has. */
 static uint32_t scan_threes(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into) {
@@ -228,13 +74,27 @@ static uint32_t scan_threes(const scan_state *s, int64_t b, const uint16_t *list
 
 /* ---- lists: offsets from b on; scalar code, which is also what the others end with ---- */
 
+/* In which buckets a short anchor may be where the four bytes are: the look-ups of one byte each, and that of the first two mixed. */
+static inline uint32_t scan_brief(const uint8_t *t, uint32_t word) {
+    uint32_t a = word & 255, b = word >> 8 & 255;
+    return (uint32_t)(t[a] & t[256 + b] & t[512 + (word >> 24)] & t[1536 + (word >> 16 & 255)] & t[1792 + (a ^ ((b << 3 | b >> 5) & 255))]);
+}
+
+/* The offset to s->fourth where an anchor of one byte may be, to s->fifth where one of two. */
+static inline void scan_note(scan_state *s, uint32_t at, uint32_t word) {
+    uint32_t bits = scan_brief(s->lookup, word);
+    s->fourth[s->ones] = s->fifth[s->twos] = (uint16_t)at;
+    s->ones += (bits & s->briefest) != 0;
+    s->twos += (bits & (s->shorts ^ s->briefest)) != 0;
+}
+
 static inline uint32_t scan_short(const scan_state *s, uint32_t word) {
     return (uint32_t)(s->lookup[word & 255] & s->lookup[256 + (word >> 8 & 255)]) & s->shorts;
 }
 
-/* Those of the list that the bitmap lets pass. Never into the list itself: the processor would wait for each store. */
-static uint32_t scan_sift(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into) {
-    const uint8_t *bitmap = s->bitmap, *t = s->lookup, *d = s->data + b;
+/* Those of the list that the bitmap lets pass, and apart those where a short anchor may be. Never into the list itself: the processor would wait for each store. */
+static uint32_t scan_sift(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into) {
+    const uint8_t *bitmap = s->bitmap, *d = s->data + b;
     const uint32_t fold = s->fold, bits = s->bits, shorts = s->shorts;
     const int64_t whole = s->size - b - 4;
     uint32_t i, kept = 0;
@@ -242,7 +102,8 @@ static uint32_t scan_sift(const scan_state *s, int64_t b, const uint16_t *list, 
         for (i = 0; i < count; i++) {
             uint32_t at = list[i], word = (int64_t)at <= whole ? scan_u32(d + at) : scan_word(s, b + at);
             into[kept] = (uint16_t)at;
-            kept += scan_bit(bitmap, scan_hash(word & fold, bits)) | ((t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0);
+            kept += scan_bit(bitmap, scan_hash(word & fold, bits));
+            scan_note(s, at, word);
         }
         return kept;
     }
@@ -254,9 +115,9 @@ static uint32_t scan_sift(const scan_state *s, int64_t b, const uint16_t *list, 
     return kept;
 }
 
-/* The same where there are anchors of six bytes: where one may be goes to ``six``, where a shorter one may be to ``into``. */
-static uint32_t scan_part(const scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into, uint16_t *six, uint32_t *sixes) {
-    const uint8_t *bitmap = s->bitmap, *t = s->lookup, *d = s->data + b;
+/* The same where there are anchors of six bytes: where one may be goes to ``six``. */
+static uint32_t scan_part(scan_state *s, int64_t b, const uint16_t *list, uint32_t count, uint16_t *into, uint16_t *six, uint32_t *sixes) {
+    const uint8_t *bitmap = s->bitmap, *d = s->data + b;
     const uint32_t bits = s->bits, fold = s->fold, shorts = s->shorts;
     const int64_t whole = s->size - b - 8;
     uint32_t i, kept = 0, n = 0;
@@ -267,7 +128,8 @@ static uint32_t scan_part(const scan_state *s, int64_t b, const uint16_t *list, 
             uint32_t both = scan_two_bits(bitmap, bits, fold, word);
             six[n] = into[kept] = (uint16_t)at;
             n += both >> 1;
-            kept += (both & 1) | ((t[word & 255] & t[256 + (word >> 8 & 255)] & shorts) != 0);
+            kept += both & 1;
+            scan_note(s, at, (uint32_t)word);
         }
     } else
         for (i = 0; i < count; i++) {
@@ -460,7 +322,7 @@ static int scan_best_level(void) {
 /* ---- the run ---- */
 
 /* Neighbouring bytes: s->third gets the offsets of [b, e) that passed the bitmap, s->second those where an anchor of six bytes may be;
-   1 when those that short anchors accept are among the first. */
+   1 when s->fourth and s->fifth have those where a short anchor may be. */
 static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint32_t *count, uint32_t *sixes) {
     int64_t p = b;
     int filtered = 0, six = (int)(s->shapes >> SCAN_SIX & 1), busy = s->busy > 0;
@@ -484,7 +346,7 @@ static int scan_neighbours(scan_state *s, int64_t b, int64_t e, int level, uint3
         filtered = 1;
     }
     if (filtered) {
-        if (!busy && 4 * (int64_t)c > p - b) s->busy = 31;
+        if (!busy && !s->shorts && 4 * (int64_t)c > p - b) s->busy = 31;
         s->rare = 512 * (int64_t)c < p - b;
     }
 #endif
@@ -517,12 +379,14 @@ static void scan_batch(scan_state *s, int64_t b, int64_t e, int level) {
             if (!all) {
                 c = 0;
 #ifdef SCAN_X86
-                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->third, &c);
+                if (level != SCAN_SCALAR) p = scan_short2(s, b, e, s->first, &c);
 #endif
-                c = scan_every_short(s, b, p, e, s->third, c);
+                c = scan_every_short(s, b, p, e, s->first, c);
+                for (n = 0; n < c; n++) scan_note(s, s->first[n], scan_word(s, b + s->first[n]));
             }
-            for (n = 1; n <= 2; n++)
-                if (c && s->shapes >> n & 1) scan_settle(s, b, s->third, c, n);
+            scan_settle(s, b, s->fourth, s->ones, 1);
+            scan_settle(s, b, s->fifth, s->twos, 2);
+            s->ones = s->twos = 0;
         }
     }
     if (s->wide_bits) {
@@ -555,6 +419,17 @@ static void scan_sectors(scan_state *s, int64_t b, int64_t e) {
     }
 }
 
+/* Whether no anchor's bytes are all zero (those of letters never are): then blocks of zeros need not be asked. */
+static int scan_nothing_in_zeros(const scan_state *s) {
+    uint32_t shape, at;
+    for (shape = 1; shape <= SCAN_SIX; shape++) {
+        const uint8_t *slot = s->slots + 4 * (size_t)scan_slot(0, shape, s->slot_bits);
+        for (at = scan_u32(slot); at < scan_u32(slot + 4); at++)
+            if (!scan_u32(s->entry + 32 * (size_t)at) && (scan_u32(s->entry + 32 * (size_t)at + 8) >> 16 & 0xFF) == shape) return 0;
+    }
+    return 1;
+}
+
 /* Fills hits, ascending, and gives the offset up to which they are complete; -1 without memory. */
 static int64_t scan_run(scan_state *s, int level) {
     int64_t b = s->start, end = s->stop + s->furthest < s->size ? s->stop + s->furthest : s->size, next = s->stop, cut, e;
@@ -562,7 +437,7 @@ static int64_t scan_run(scan_state *s, int level) {
     if (!s->shapes) end = s->stop;
     s->look = s->max_hits + 1;
     s->edge = INT64_MAX;
-    s->skip = !scan_bit(s->bitmap, 0) && !scan_short(s, 0);
+    s->skip = scan_nothing_in_zeros(s);
     for (; b < end && !s->full && !s->failed; b = e) {
         int64_t seen, known = s->count;
         e = b + step < end ? b + step : end;

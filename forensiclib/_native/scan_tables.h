@@ -19,7 +19,7 @@ enum { SCAN_USE_NIBBLES = 1, SCAN_THREE_BYTES = 2 };
 typedef struct { int64_t at; uint32_t pattern; uint32_t pad; } scan_hit;
 
 typedef struct {
-    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags;
+    uint32_t patterns, entries, visits, slot_bits, bits, wide_bits, lookups, furthest, pooled, shapes, shorts, flags, briefest, ones, twos;
     const uint8_t *lookup, *nibbles, *threes, *visit, *slots, *bitmap, *wide, *entry, *pattern, *pool;
     uint32_t fold;                       /* which bits of four bytes index the bitmap */
     const uint8_t *data;
@@ -33,7 +33,7 @@ typedef struct {
     int rare;                            /* hardly any passed them in the last batch */
     uint8_t small[64];                   /* nibble tables of the buckets of anchors of one and two bytes */
     uint64_t front[256];                 /* for each mask of eight: the places of its bits */
-    uint16_t first[4096 + 64], second[4096 + 64], third[4096 + 64];
+    uint16_t first[4096 + 64], second[4096 + 64], third[4096 + 64], fourth[4096 + 64], fifth[4096 + 64];
     uint64_t masks[64 + 8];
     uint32_t codes[4096 + 64];
 } scan_state;
@@ -93,6 +93,7 @@ static int scan_open(scan_state *s, const uint8_t *blob, int64_t size) {
     s->shapes = scan_u32(blob + 44);
     s->shorts = scan_u32(blob + 48);
     s->flags = scan_u32(blob + 52);
+    s->briefest = scan_u32(blob + 56) & s->shorts;
     if (s->visits > SCAN_VISITS || s->slot_bits < 8 || s->slot_bits > 18 || s->bits < 15 || s->bits > 21 || s->furthest > SCAN_LONGEST) return -1;
     if (s->wide_bits && (s->wide_bits < 15 || s->wide_bits > 21)) return -1;
     if (s->lookups < 4 || s->lookups > SCAN_LOOKUPS || s->lookups & 1 || s->shapes > 0x1FFFF || s->shorts > 255) return -1;
@@ -172,6 +173,7 @@ static int scan_price(const uint8_t *v, uint32_t n) {
     int price = 0;
     for (j = 0; j < n; j++) {
         price += scan_common(v[j]) - 40;
+        if (j && v[j] == v[j - 1] && (!v[j] || v[j] == 0xDF)) price += 36 - scan_common(v[j]);  /* fill: where one is, the next one is too */
         if (j && v[j] >= 'A' && v[j] <= 'Z' && v[j - 1] >= 'A' && v[j - 1] <= 'Z')
             price += 4 * (SCAN_PAIR[(v[j - 1] - 'A') * 26 + v[j] - 'A'] - '4');
     }
@@ -196,9 +198,17 @@ static uint32_t scan_key(const uint8_t *v, uint32_t n) {
     return key;
 }
 
+/* Of a byte of which the mask leaves some bits open, and may leave all. */
+static int scan_open_price(uint8_t want, uint8_t mask) {
+    int free = scan_ones(~mask & 0xDFu), price = scan_common(want & 0xDFu) - 40;
+    if (!mask) return 0;
+    price = (price > -28 ? price : -28) + 4 * free;
+    return price < 0 ? price : 0;
+}
+
 /* The best window of neighbouring bytes, the rarest; shape 0 when all is masked out. ``first``: the first, whatever it costs. */
 static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, int limit, int first, int six, uint64_t *crowd, uint32_t room, scan_anchor *best) {
-    uint32_t place, j, key;
+    uint32_t place, j, key, at;
     int price, cheapest = 0, free;
     best->shape = 0;
     for (place = 0; place < n && !((place >= 64 || first) && best->shape); place++) {
@@ -218,7 +228,11 @@ static void scan_narrow(const uint8_t *want, const uint8_t *mask, uint32_t n, in
             key = scan_six(key | (uint64_t)(v[4] | (uint32_t)v[5] << 8) << 32);
             j = 6;
         }
-        price = scan_price(v, j) + 4 * free;
+        price = free ? 0 : scan_price(v, j);
+        for (at = free ? place : place + j; at < place + 4 && at < n; at++) price += scan_open_price(want[at], mask[at]);  /* the look-ups ask all four */
+        if (j > 2) price -= 12;  /* the bitmap knows it */
+        for (at = 0; at < j && !v[at]; at++) {}
+        if (at == j) price += 200;  /* every zero-filled block would be asked */
         if (j == 6) j = SCAN_SIX;
         if (!first) price += 4 * scan_width(scan_crowd(crowd, room, j, key, 0));
         if (!best->shape || price < cheapest) { best->shape = j; best->place = place; best->key = key; cheapest = price; }
@@ -254,106 +268,7 @@ static int scan_by_key(const void *a, const void *b) {
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Which bucket each anchor of a sorted list belongs to: lengths get buckets as they crowd, neighbours share one. */
-static void scan_deal(const scan_anchor *anchors, uint32_t count, uint32_t buckets, uint8_t *bucket, uint8_t *shape_of) {
-    static const uint8_t weight[5] = {0, 4, 3, 2, 1};  /* short anchors are asked for in fewer look-ups */
-    uint32_t crowd[5] = {0}, share[5] = {0}, first[5] = {0}, i, n, used = 0, seen[5] = {0};
-    for (i = 0; i < count; i++) crowd[anchors[i].shape]++;
-    for (n = 1; n <= 4; n++) used += share[n] = crowd[n] > 0;
-    for (; used && used < buckets; used++) {
-        uint32_t best = 0;
-        for (n = 1; n <= 4; n++)
-            if (crowd[n] && (!best || (uint64_t)weight[n] * crowd[n] * share[best] >= (uint64_t)weight[best] * crowd[best] * share[n])) best = n;
-        share[best]++;
-    }
-    memset(shape_of, 0, buckets);
-    for (n = 1; n <= 4; n++) {
-        first[n] = n == 1 ? 0 : first[n - 1] + share[n - 1];
-        for (i = 0; i < share[n]; i++) shape_of[first[n] + i] = (uint8_t)n;
-    }
-    for (i = 0; i < count; i++) {
-        n = anchors[i].shape;
-        bucket[i] = (uint8_t)(first[n] + (uint64_t)seen[n]++ * share[n] / crowd[n]);
-    }
-}
-
-/* What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in. */
-static const uint8_t SCAN_ASK[SCAN_LOOKUPS][3] = {{0, 0, 0}, {1, 1, 0}, {3, 3, 0}, {1, 2, 3}, {0, 2, 5}, {1, 3, 5}, {2, 2, 0}, {0, 1, 3}, {2, 3, 3}, {0, 3, 5}};
-
-/* With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked. */
-static const uint8_t SCAN_FEW[4] = {25, 25, 26, 27};
-
-/* The byte tables of the first filter, how many of them to ask, and the nibble tables. */
-static void scan_fill_lookups(const scan_make *m, uint8_t *blob, const scan_anchor *anchors, uint32_t count, uint8_t *bucket) {
-    uint8_t *table = blob + SCAN_HEADER, *nibbles = blob + SCAN_NIBBLES, shape_of[16];
-    uint64_t estimate = 0;
-    uint32_t i, j, k, b, shorts = 0, chosen = 0;
-    scan_deal(anchors, count, 8, bucket, shape_of);
-    for (b = 0; b < 8; b++)
-        for (j = 0; shape_of[b] && j < SCAN_LOOKUPS; j++) {
-            if (SCAN_ASK[j][1] >= shape_of[b])
-                for (i = 0; i < 256; i++) table[j * 256 + i] |= (uint8_t)(1u << b);
-            if (shape_of[b] <= 2) shorts |= 1u << b;
-        }
-    for (i = 0; i < count; i++) {
-        const uint8_t *w = m->pool + m->place[anchors[i].number] + anchors[i].place, *bits = w + m->length[anchors[i].number];
-        uint8_t bit = (uint8_t)(1u << bucket[i]);
-        for (j = 0; j < SCAN_LOOKUPS; j++) {
-            uint32_t one = SCAN_ASK[j][0], two = SCAN_ASK[j][1], r = SCAN_ASK[j][2], f, g, x = 0, y;
-            if (two >= anchors[i].shape) continue;
-            f = ~bits[one] & 0xFFu;
-            g = one == two ? 0 : ~bits[two] & 0xFFu;
-            do {
-                y = 0;
-                do {
-                    uint32_t v = one == two ? 0 : w[two] | y;
-                    table[j * 256 + ((w[one] | x) ^ ((v << r | v >> (8 - r)) & 0xFF))] |= bit;
-                    y = (y - g) & g;
-                } while (y);
-                x = (x - f) & f;
-            } while (x);
-        }
-    }
-    for (k = 4; k <= SCAN_LOOKUPS && !chosen; k += 2) {
-        estimate = 0;
-        for (b = 0; b < 8; b++) {
-            uint64_t part = (uint64_t)1 << 32;
-            for (j = 0; j < k; j++) {
-                uint32_t ones = 0;
-                for (i = 0; i < 256; i++) ones += table[j * 256 + i] >> b & 1u;
-                part = part * ones >> 8;
-            }
-            estimate += part;
-        }
-        if (estimate < (uint64_t)1 << SCAN_FEW[k / 2 - 2]) chosen = k;
-    }
-    if (!chosen) chosen = 4;
-    scan_put(blob + 28, chosen);
-    scan_put(blob + 48, shorts);
-    scan_deal(anchors, count, 16, bucket, shape_of);
-    for (b = 0; b < 16; b++)
-        for (j = shape_of[b]; shape_of[b] && j < 4; j++)
-            for (i = 0; i < 32; i++) nibbles[(b >> 3) * 128 + j * 32 + i] |= (uint8_t)(1u << (b & 7));
-    for (i = 0; i < count; i++) {
-        const uint8_t *w = m->pool + m->place[anchors[i].number] + anchors[i].place, *bits = w + m->length[anchors[i].number];
-        for (j = 0; j < anchors[i].shape; j++) {
-            uint8_t *t = nibbles + (bucket[i] >> 3) * 128 + j * 32, bit = (uint8_t)(1u << (bucket[i] & 7));
-            uint32_t free = ~bits[j] & 0xFFu, sub = 0;
-            do { t[(w[j] | sub) & 15] |= bit; t[16 + ((w[j] | sub) >> 4)] |= bit; sub = (sub - free) & free; } while (sub);
-        }
-    }
-    for (b = 0, estimate = 0; b < 16; b++) {
-        uint64_t part = (uint64_t)1 << 32;
-        for (j = 0; j < 4; j++) {
-            const uint8_t *t = nibbles + (b >> 3) * 128 + j * 32;
-            uint32_t low = 0, high = 0;
-            for (i = 0; i < 16; i++) { low += t[i] >> (b & 7) & 1u; high += t[16 + i] >> (b & 7) & 1u; }
-            part = part * low * high >> 8;
-        }
-        estimate += part;
-    }
-    if (estimate < (uint64_t)1 << 27) scan_put(blob + 52, scan_u32(blob + 52) | SCAN_USE_NIBBLES);
-}
+#include "scan_deal.h"
 
 /* The keys of an anchor: all values that its masks let through, bit 5 of each byte cleared. ``key`` goes from 0 on; 0 when there are no more. */
 static int scan_next_key(const uint8_t *bits, uint32_t shape, uint32_t *sub) {
@@ -437,7 +352,7 @@ static int scan_lay_out(scan_make *m, scan_anchor *anchors, scan_anchor *dense, 
     scan_put(blob + 44, shapes);
     scan_put(blob + 52, flags);
     qsort(dense, narrow, sizeof *dense, scan_by_key);
-    scan_fill_lookups(m, blob, dense, narrow, bucket);
+    if (!scan_fill_lookups(m, blob, dense, narrow, bucket)) { free(slots); return -1; }
     p = blob + SCAN_VISIT;
     for (i = 0; i < 4 * visits; i++, p += 4) scan_put(p, visit[i]);
     map = p + ((size_t)4 << slot_bits) + 4;

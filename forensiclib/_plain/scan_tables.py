@@ -8,7 +8,7 @@ are looked for where they may lie, and nowhere else.
 
     header    16 uint32: magic, patterns, entries, visits, bits of the slots, of the bitmap, of the wide
               bitmap (0: none), look-ups to ask, largest place of an anchor, pool bytes, blob bytes,
-              shapes in use, buckets of anchors of one and two bytes, flags, 0, 0
+              shapes in use, buckets of anchors of one and two bytes, flags, buckets of those of one, 0
     look-ups  10 x 256: which of 8 buckets accept a byte at one place, or a mix of two places
     nibbles   2 groups x 4 places x (low, high) x 16: the same for 16 buckets, by nibbles
     threes    4096 bytes: a bit for the hash of each anchor of three bytes
@@ -49,8 +49,8 @@ _SECTOR = 512
 _LOOKUPS = 10
 _ASK = ((0, 0, 0), (1, 1, 0), (3, 3, 0), (1, 2, 3), (0, 2, 5), (1, 3, 5), (2, 2, 0), (0, 1, 3), (2, 3, 3), (0, 3, 5))
 """What each look-up asks: the byte at one place, and where it is another, that there, rotated so far, mixed in."""
-_FEW = (25, 25, 26, 27)
-"""With 4, 6, 8 or all look-ups: of 2^32 random places, 2^this may pass, or more are asked."""
+_ASKING = 4_000_000
+"""A look-up costs as much as so many candidates in 2^32 places; measured."""
 _USE_NIBBLES, _THREE_BYTES = 1, 2
 
 _LETTER = (21, 14, 18, 17, 24, 15, 14, 15, 21, 3, 10, 19, 16, 21, 21, 17, 4, 21, 21, 22, 17, 10, 11, 10, 13, 3)
@@ -80,9 +80,17 @@ def _common(byte: int) -> int:
 def _price(key: bytes) -> int:
     price = sum(_common(b) - 40 for b in key)
     for a, b in pairwise(key):
+        if a == b and b in (0, 0xDF):
+            price += 36 - _common(b)  # fill: where one is, the next one is too
         if 65 <= a <= 90 and 65 <= b <= 90:
             price += 4 * (int(_PAIR[(a - 65) * 26 + b - 65]) - 4)
     return price
+
+
+def _open_price(want: int, mask: int) -> int:
+    """Of a byte of which the mask leaves some bits open, and may leave all."""
+    free = (~mask & 0xDF).bit_count()
+    return min(0, max(_common(want & 0xDF) - 40, -28) + 4 * free) if mask else 0
 
 
 class _Anchor(NamedTuple):
@@ -134,7 +142,13 @@ def _narrow(want: bytes, mask: bytes, limit: int, crowd: Crowd | None, six: bool
             shape, n = _SIX, 6
         window = bytes(b & 0xDF for b in want[place : place + n])
         key = _six(_number(window)) if shape == _SIX else _number(window)
-        price = _price(window) + 4 * free
+        price = _price(window) if not free else 0
+        for at in range(place if free else place + n, min(place + 4, len(want))):
+            price += _open_price(want[at], mask[at])  # the look-ups ask all four
+        if n > 2:
+            price -= 12  # the bitmap knows it
+        if not any(window):
+            price += 200  # every zero-filled block would be asked
         if crowd is not None:
             price += 4 * crowd[shape, key].bit_length()
         if not best[0] or price < cheapest:
@@ -176,31 +190,92 @@ def _map_bits(marks: int) -> int:
     return max(15, min(21, (16 * marks).bit_length()))
 
 
-_WEIGHT = (0, 4, 3, 2, 1)
-"""Short anchors are asked for in fewer look-ups, so fewer of them should share a bucket."""
-
-
-def _deal(anchors: list[_Anchor], count: int) -> tuple[list[int], list[int]]:
-    """The bucket of each anchor of a sorted list, and the length of each bucket's anchors: neighbours share a bucket."""
-    crowd = Counter(a.shape for a in anchors)
-    share = dict.fromkeys(sorted(crowd), 1)
-    while share and sum(share.values()) < count:
-        best = 0
-        for n in share:
-            if not best or _WEIGHT[n] * crowd[n] * share[best] >= _WEIGHT[best] * crowd[best] * share[n]:
-                best = n
-        share[best] += 1
-    lengths = [n for n, buckets in share.items() for _ in range(buckets)]
-    seen: Counter[int] = Counter()
-    buckets = []
-    for anchor in anchors:
-        n = anchor.shape
-        buckets.append(lengths.index(n) + seen[n] * share[n] // crowd[n])
-        seen[n] += 1
-    return buckets, lengths + [0] * (count - len(lengths))
-
-
+_OPEN = 9
+"""Of pairs with more open bits than these nothing is asked."""
+_ALL = (1 << 256) - 1
 Values = Callable[[_Anchor, int], list[int]]
+Accepted = tuple[int, ...]
+"""For each look-up a bit for each of the 256 values."""
+
+
+def _accepted(anchor: _Anchor, values: Values) -> Accepted:
+    """What a place must answer: also what a signature says behind a short anchor."""
+    out = []
+    for one, two, r in _ASK:
+        first, second, said = values(anchor, one), values(anchor, two) if one != two else [0], 0
+        if max(len(first), len(second)) == 256 or len(first) * len(second) > 1 << _OPEN:
+            said = _ALL
+        else:
+            for v in first:
+                for t in second:
+                    said |= 1 << (v ^ (t << r | t >> (8 - r)) & 0xFF)
+        out.append(said)
+    return tuple(out)
+
+
+def _union(one: Accepted, other: Accepted) -> Accepted:
+    return tuple(a | b for a, b in zip(one, other, strict=True))
+
+
+_CLASSES = [
+    (1 << c // 4, sum(1 << v for v in range(256) if _common(v & 0xDF) == c)) for c in sorted({_common(v & 0xDF) for v in range(256)})
+]
+"""Bytes that are as common on disks: how much so, and a bit for each."""
+_ANYWHERE = sum(weight * values.bit_count() for weight, values in _CLASSES)
+
+
+def _passing(accepted: Accepted) -> int:
+    """Of 2^51 places, how many the first look-ups, as many as are given, let pass: of random bytes, and of bytes as common as they are on disks."""
+    part = other = 1 << 50
+    for (one, two, _), said in zip(_ASK, accepted, strict=False):
+        part = part * said.bit_count() >> 8
+        if one != two:
+            other = other * said.bit_count() >> 8
+        else:
+            other = other * sum(weight * (said & values).bit_count() for weight, values in _CLASSES) // _ANYWHERE
+    return part + other
+
+
+def _deal(anchors: list[_Anchor], accepted: list[Accepted], count: int) -> list[int]:
+    """The bucket of each anchor of a sorted list. Neighbours begin in one cell; then those two cells are put together,
+    again and again, of which the union lets the least more pass; never anchors of one byte, of two, and longer ones."""
+    cells: list[tuple[Accepted, int]] = []
+    cell_of: list[int] = []
+    for kind, room in ((1, 32), (2, 32), (3, 64)):
+        some = [i for i, a in enumerate(anchors) if min(a.shape, 3) == kind]
+        base = len(cells)
+        for n, i in enumerate(some):
+            cell = base + n * min(len(some), room) // len(some)
+            cell_of.append(cell)
+            if cell == len(cells):
+                cells.append((accepted[i], kind))
+            else:
+                cells[cell] = _union(cells[cell][0], accepted[i]), kind
+    into = list(range(len(cells)))
+    live = list(into)
+    alone = [_passing(said) for said, _ in cells]
+    price: dict[tuple[int, int], int] = {}
+
+    def judge(i: int, j: int) -> None:
+        if cells[i][1] == cells[j][1]:
+            price[i, j] = _passing(_union(cells[i][0], cells[j][0])) - alone[i] - alone[j]
+
+    for i in live:
+        for j in range(i + 1, len(cells)):
+            judge(i, j)
+    while len(live) > count:
+        i, j = min(price, key=lambda pair: (price[pair], pair))
+        cells[i] = _union(cells[i][0], cells[j][0]), cells[i][1]
+        alone[i] = _passing(cells[i][0])
+        live.remove(j)
+        into = [i if to == j else to for to in into]
+        for pair in [p for p in price if j in p]:
+            del price[pair]
+        for k in live:
+            if k != i:
+                judge(min(i, k), max(i, k))
+    number = {cell: n for n, cell in enumerate(live)}
+    return [number[into[cell]] for cell in cell_of]
 
 
 def _estimate(parts: list[list[int]]) -> int:
@@ -214,42 +289,28 @@ def _estimate(parts: list[list[int]]) -> int:
     return total
 
 
-def _lookups(anchors: list[_Anchor], values: Values) -> tuple[bytes, int, int]:
-    """The tables of the first filter, how many of them to ask, and the buckets of anchors of one and two bytes."""
-    buckets, lengths = _deal(anchors, 8)
-    sets: list[list[set[int]]] = [[set() for _ in range(_LOOKUPS)] for _ in range(8)]
-    for bucket, length in zip(sets, lengths, strict=True):
-        for j, (_, two, _) in enumerate(_ASK):
-            if length and two >= length:
-                bucket[j].update(range(256))
-    for number, anchor in zip(buckets, anchors, strict=True):
-        for j, (one, two, r) in enumerate(_ASK):
-            if two < anchor.shape:
-                turned = [(v << r | v >> (8 - r)) & 0xFF for v in values(anchor, two)] if one != two else [0]
-                sets[number][j].update(v ^ t for v in values(anchor, one) for t in turned)
+def _lookups(anchors: list[_Anchor], accepted: list[Accepted]) -> tuple[bytes, int, int, int]:
+    """The tables of the first filter, how many of them to ask, the buckets of anchors of one and two bytes, and those of one."""
+    sets: list[Accepted] = [(0,) * _LOOKUPS] * 8
+    shorts = briefest = 0
+    for number, anchor, said in zip(_deal(anchors, accepted, 8), anchors, accepted, strict=True):
+        sets[number] = _union(sets[number], said)
+        shorts |= (anchor.shape <= 2) << number
+        briefest |= (anchor.shape == 1) << number
     table = bytearray(256 * _LOOKUPS)
     for number, bucket in enumerate(sets):
-        for j, accepted in enumerate(bucket):
-            for value in accepted:
-                table[256 * j + value] |= 1 << number
-    for asked, few in zip((4, 6, 8, _LOOKUPS), _FEW, strict=True):
-        passing = _estimate([[len(accepted) for accepted in bucket[:asked]] for bucket in sets])
-        if passing < 1 << few:
-            break
-    else:
-        asked = 4
-    return bytes(table), asked, sum(1 << i for i, length in enumerate(lengths) if length in (1, 2))
+        for j, said in enumerate(bucket):
+            for value in range(256):
+                table[256 * j + value] |= (said >> value & 1) << number
+    cost = {k: (k * _ASKING << 19) + sum(_passing(bucket[:k]) for bucket in sets) for k in range(4, _LOOKUPS + 1, 2)}
+    return bytes(table), min(cost, key=lambda k: (cost[k], k)), shorts, briefest
 
 
-def _nibbles(anchors: list[_Anchor], values: Values) -> tuple[bytes, bool]:
+def _nibbles(anchors: list[_Anchor], accepted: list[Accepted], values: Values) -> tuple[bytes, bool]:
     """The nibble tables, and whether they refuse enough."""
-    buckets, lengths = _deal(anchors, 16)
     table = bytearray(256)
-    for number, length in enumerate(lengths):
-        for at in range((number >> 3) * 128 + length * 32, (number >> 3) * 128 + 128) if length else ():
-            table[at] |= 1 << (number & 7)
-    for number, anchor in zip(buckets, anchors, strict=True):
-        for j in range(anchor.shape):
+    for number, anchor in zip(_deal(anchors, accepted, 16), anchors, strict=True):
+        for j in range(4):
             at = (number >> 3) * 128 + j * 32
             for value in values(anchor, j):
                 table[at + (value & 15)] |= 1 << (number & 7)
@@ -337,6 +398,8 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
 
     def values(anchor: _Anchor, j: int) -> list[int]:
         want, bits = pairs[anchor.number]
+        if anchor.place + j >= len(want):
+            return list(range(256))
         return [want[anchor.place + j] | sub for sub in _subsets(~bits[anchor.place + j] & 0xFF)]
 
     def keys(anchor: _Anchor) -> list[int]:
@@ -378,8 +441,9 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     dense = [a for a in anchors if a.shape <= 4]
     dense += [_Anchor(4, _first_six(pairs[a.number][0], a) & _FOLD, a.number, a.place) for a in anchors if a.shape == _SIX]
     dense.sort()
-    lookups, asked, shorts = _lookups(dense, values)
-    nibbles, use_nibbles = _nibbles(dense, values)
+    accepted = [_accepted(anchor, values) for anchor in dense]
+    lookups, asked, shorts, briefest = _lookups(dense, accepted)
+    nibbles, use_nibbles = _nibbles(dense, accepted, values)
     ends = [0]
     for slot in slots:
         ends.append(ends[-1] + len(slot))
@@ -393,7 +457,7 @@ def scan_compile(patterns: Sequence[Pattern]) -> bytes:
     flags = _USE_NIBBLES * use_nibbles | _THREE_BYTES * short
     head = HEADER.pack(
         MAGIC, len(patterns), ends[-1], len(visits), slot_bits, narrow.bits, spread.bits if spread else 0, asked, furthest, len(pool),
-        HEADER.size + len(body), shapes, shorts, flags, 0, 0,
+        HEADER.size + len(body), shapes, shorts, flags, briefest, 0,
     )  # fmt: skip
     return head + body
 
