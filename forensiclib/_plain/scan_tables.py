@@ -225,7 +225,8 @@ _ANYWHERE = sum(weight * values.bit_count() for weight, values in _CLASSES)
 
 
 def _passing(accepted: Accepted) -> int:
-    """Of 2^51 places, how many the first look-ups, as many as are given, let pass: of random bytes, and of bytes as common as they are on disks."""
+    """Of 2^51 places, how many the first look-ups, as many as are given, let pass: of random bytes, and of bytes as
+    common as they are on disks."""
     part = other = 1 << 50
     for (one, two, _), said in zip(_ASK, accepted, strict=False):
         part = part * said.bit_count() >> 8

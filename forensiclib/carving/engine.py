@@ -89,7 +89,7 @@ def carve(
     ranges: Iterable[Range] | None = None,
     known: Iterable[Range] = (),
     executor: Executor | None = None,
-    ahead: int = 4,
+    ahead: int = 8,
     unit: int = UNIT,
     window: int = WINDOW,
     block: int = SECTOR,
@@ -113,16 +113,13 @@ def carve(
     budget = Budget(room="carving") if budget is None else budget
     pieces = runs(source.size, ranges, known)
     units = plan(source, carvers, pieces, budget, unit, window)
-    total, done, covered = sum(high - low for low, high in pieces), 0, 0
+    total, done = sum(high - low for low, high in pieces), 0
     told: set[Finding] = set()
     held: list[Carved] = []
     heads: list[tuple[int, Carver]] = []
-    for work, early in _submitted(units, executor, ahead, budget.cancelled):
+    for work, outcome in _examined(units, executor, ahead, budget.cancelled):
         budget.check()
-        if covered < work.stop:
-            # the early result knew of nothing before it; it stands when nothing reaches in
-            outcome = early.result() if early is not None and covered <= work.start else examine(later(work, covered), budget.cancelled)
-            covered = max(covered, outcome.covered)
+        if outcome is not None:
             for finding in outcome.findings:
                 if finding not in told:
                     told.add(finding)
@@ -151,21 +148,38 @@ def recognise(source: ByteSource, carvers: Sequence[Carver], budget: Budget) -> 
     return found
 
 
-def _submitted(
+def _examined(
     units: Iterator[Unit], executor: Executor | None, ahead: int, cancelled: Callable[[], bool] | None
-) -> Iterator[tuple[Unit, Future[Outcome] | None]]:
-    """Units in order, each with its result under way when there is an executor."""
-    if executor is None:
-        yield from ((unit, None) for unit in units)
-        return
-    waiting: deque[tuple[Unit, Future[Outcome]]] = deque()
+) -> Iterator[tuple[Unit, Outcome | None]]:
+    """Units in order, each with what it gave; None for one that lies in what those before it own. With an executor the
+    next units are under way: what they gave stands when nothing turns out to reach into them."""
+    covered = 0
+    waiting: deque[tuple[Unit, int, Future[Outcome] | None]] = deque()
+
+    def settled(unit: Unit, known: int, early: Future[Outcome] | None) -> tuple[Unit, Outcome | None]:
+        nonlocal covered
+        outcome = None
+        if covered < unit.stop:
+            if executor is None:
+                outcome = examine(later(unit, covered), cancelled)
+            else:
+                if early is None or covered > max(known, unit.start):
+                    early = executor.submit(examine, later(unit, covered))
+                outcome = early.result()
+            covered = max(covered, outcome.covered)
+        elif early is not None:
+            early.cancel()
+        return unit, outcome
+
     try:
         for unit in units:
-            waiting.append((unit, executor.submit(examine, unit)))
-            if len(waiting) >= ahead:
-                yield waiting.popleft()
+            early = executor.submit(examine, later(unit, covered)) if executor is not None and covered < unit.stop else None
+            waiting.append((unit, covered, early))
+            if executor is None or len(waiting) >= ahead:
+                yield settled(*waiting.popleft())
         while waiting:
-            yield waiting.popleft()
+            yield settled(*waiting.popleft())
     finally:
-        for _, future in waiting:
-            future.cancel()
+        for _, _, future in waiting:
+            if future is not None:
+                future.cancel()

@@ -83,6 +83,26 @@ def test_any_windows_units_and_workers_give_what_the_rules_say(seed: int) -> Non
         assert places(list(carve(source, [toy()], ranges=ranges, unit=700, executor=pool, ahead=3))) == want
 
 
+class Counting(ThreadPoolExecutor):
+    """Counts what it is asked to do."""
+
+    asked = 0
+
+    def submit(self, *args, **kwargs):
+        self.asked += 1
+        return super().submit(*args, **kwargs)
+
+
+def test_in_what_a_large_file_owns_no_unit_is_examined_beyond_those_under_way() -> None:
+    """A tape archive of a whole disk was examined to its end by the workers while one worker alone passed over it."""
+    large = 60_000
+    data = b"TOYW" + large.to_bytes(2, "big") + random.Random(1).randbytes(large - 6).replace(b"TOYW", b"ABCD") + b"TOYW\0\x0a" + bytes(500)
+    want = [(0, large), (large, 10)]
+    with Counting(2) as pool:
+        assert places(list(carve(MemorySource(data), [toy()], unit=600, executor=pool, ahead=4, block=0))) == want
+        assert pool.asked <= 4 + 2
+
+
 def test_a_signature_that_is_not_at_the_start() -> None:
     body = bytearray(200)
     carver = Carver(
