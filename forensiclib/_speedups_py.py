@@ -1,5 +1,6 @@
 """Plain Python twins of _speedups: the same names, the specification of each."""
 
+from forensiclib._plain.gif import gif_codes as gif_codes
 from forensiclib._plain.jpeg import jpeg_progressive as jpeg_progressive
 from forensiclib._plain.jpeg import jpeg_scan as jpeg_scan
 from forensiclib._plain.scan import SCAN_LEVELS as SCAN_LEVELS

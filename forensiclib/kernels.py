@@ -85,6 +85,7 @@ try:
     from forensiclib._digests import tlsh_state as tlsh_state
     from forensiclib._digests import tlsh_update as tlsh_update
     from forensiclib._speedups import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups import gif_codes as gif_codes
     from forensiclib._speedups import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups import jpeg_scan as jpeg_scan
     from forensiclib._speedups import scan as scan
@@ -154,6 +155,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import tlsh_state as tlsh_state
     from forensiclib._digests_py import tlsh_update as tlsh_update
     from forensiclib._speedups_py import SCAN_LEVELS as SCAN_LEVELS
+    from forensiclib._speedups_py import gif_codes as gif_codes
     from forensiclib._speedups_py import jpeg_progressive as jpeg_progressive
     from forensiclib._speedups_py import jpeg_scan as jpeg_scan
     from forensiclib._speedups_py import scan as scan

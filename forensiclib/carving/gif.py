@@ -1,9 +1,10 @@
-"""GIF: blocks to the trailer."""
+"""GIF: blocks to the trailer, and of each image codes for all of its pixels."""
 
 from __future__ import annotations
 
 from itertools import product
 
+from forensiclib import kernels
 from forensiclib.core.declare import Carver, Find, Signature
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
@@ -12,6 +13,8 @@ __all__ = ["CARVERS", "measure"]
 
 _SCREEN = 13
 """Bytes of header and logical screen descriptor."""
+_DECODED = 64 << 20
+"""Bytes of one image's codes that are decoded; a larger one is walked by its blocks only."""
 
 
 def _signatures() -> tuple[Signature, ...]:
@@ -51,11 +54,12 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
     width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
     at, images = _SCREEN + _table(head[10]), 0
     sound = at
+    proof, said, owned = 0.95, "codes for all pixels", 0
     while True:
         budget.item()
         kind = data.read_at(at, 1)
         if kind == b"\x3b":
-            return Find(at + 1, 0.9, f"{images} image(s), blocks to the trailer") if images else None
+            return Find(at + 1, proof, f"{images} image(s), blocks to the trailer, {said}", owned=owned or None) if images else None
         if kind == b"\x21":
             label = data.read_at(at + 1, 1)
             end = _sub_blocks(data, at + 2, budget) if label in (b"\x01", b"\xf9", b"\xfe", b"\xff") else -1
@@ -67,6 +71,12 @@ def measure(data: ByteSource, budget: Budget) -> Find | None:
             fits = wide and high and left + wide <= max(width, 1) and top + high <= max(height, 1)
             end = _sub_blocks(data, start + 1, budget) if fits and code and 1 <= code[0] <= 11 else -1
             images += end > 0
+            if end > start + 1 + _DECODED:
+                proof, said = min(proof, 0.85), "too large to decode"
+            elif end > 0 and not owned:
+                pixels, _, _ = kernels.gif_codes(data.read_at(start + 1, end - start - 1), code[0])
+                if pixels < wide * high:  # of another file, or damaged: nobody can tell from where on
+                    proof, said, owned = 0.5, f"but codes for {pixels} of the {wide * high} pixels of number {images}", start
         else:
             end = -1
         if end < 0:
@@ -84,6 +94,9 @@ CARVERS = (
         measure=measure,
         maximum=512 << 20,
         refs=("GIF89a Specification (1990), 17 to 27: blocks",),
-        gaps=("the LZW data is walked by its block lengths, not decoded", "a picture whose first image breaks off is not reported"),
+        gaps=(
+            "an image whose codes take more than 64 MiB is walked by its block lengths, not decoded",
+            "a picture whose first image breaks off is not reported",
+        ),
     ),
 )

@@ -148,3 +148,21 @@ def test_a_thumbnail_is_found_where_its_picture_is_lost() -> None:
     thumb = sample.find(b"\xff\xd8", 2)
     finds = carved(sample[: sample.find(b"\xff\xd9", thumb) + 2])
     assert [(f.offset, f.find.complete) for f in finds] == [(thumb, True)]
+
+
+def test_a_gif_whose_codes_break_off_is_not_proven() -> None:
+    """Its block lengths alone lead on: pieces of other files were given as whole pictures."""
+    out = io.BytesIO()
+    Image.effect_noise((200, 200), 60).save(out, "GIF")
+    whole = out.getvalue()
+    torn = bytearray(whole)
+    at = 13 + 768  # to the image, whose codes' sub-blocks follow a descriptor and the code size
+    assert whole[at] == 0x2C
+    at += 11
+    for number in range(40):
+        if number >= 20:
+            torn[at + 1 : at + 1 + torn[at]] = random.Random(number).randbytes(torn[at])
+        at += 1 + torn[at]
+    for data, proven in ((whole, True), (bytes(torn), False)):
+        (found,) = (hit.find for hit in carve(MemorySource(data), load().carvers) if hit.carver.name == "gif")
+        assert found.length == len(whole) and found.complete and (found.confidence >= 0.8) is proven
