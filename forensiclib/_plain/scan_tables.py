@@ -300,9 +300,9 @@ def _lookups(anchors: list[_Anchor], accepted: list[Accepted]) -> tuple[bytes, i
         briefest |= (anchor.shape == 1) << number
     table = bytearray(256 * _LOOKUPS)
     for number, bucket in enumerate(sets):
-        for j, said in enumerate(bucket):
+        for j, answers in enumerate(bucket):
             for value in range(256):
-                table[256 * j + value] |= (said >> value & 1) << number
+                table[256 * j + value] |= (answers >> value & 1) << number
     cost = {k: (k * _ASKING << 19) + sum(_passing(bucket[:k]) for bucket in sets) for k in range(4, _LOOKUPS + 1, 2)}
     return bytes(table), min(cost, key=lambda k: (cost[k], k)), shorts, briefest
 
