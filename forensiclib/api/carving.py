@@ -6,7 +6,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from forensiclib.carving.engine import carve as carve_source
 from forensiclib.carving.engine import runs as joined_runs
 from forensiclib.carving.joining import SECTOR
 from forensiclib.carving.unit import CERTAIN, certain
-from forensiclib.core.declare import Carver, Find
+from forensiclib.carving.unit import content as joined_content
+from forensiclib.core.declare import Carver, Find, Supplied
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+from forensiclib.core.source import ByteSource, ExtentSource, FileSource, fill_bad
 from forensiclib.core.span import merge
 from forensiclib.hashing.blockset import BlockSet
 from forensiclib.hashing.digest import new_sums
@@ -65,6 +66,8 @@ class CarvedFile:
     pieces   (start, length) ranges of the volume, in order of the content
     written  below the folder, "" when not written
     same_as  path of the listed file with the same SHA-256, or "carved/" and the name of an earlier find
+    supplied what of the file is no evidence of its place: made by the carver, or of another file, whose spans it names; neither
+             ``runs`` nor ``pieces`` have it
     via      decodings that it came out of, outermost first (("gzip@4096",)); ``runs`` are then the encoded bytes, and ``path`` is
              where it is as bulk_extractor writes it (4096-GZIP-56)
     """
@@ -81,6 +84,11 @@ class CarvedFile:
     pieces: tuple[tuple[int, int], ...] = ()
     via: tuple[str, ...] = ()
     path: str = ""
+
+    @property
+    def supplied(self) -> tuple[Supplied, ...]:
+        """Of the find; the file is its pieces with these between."""
+        return self.find.supplied
 
     @property
     def extension(self) -> str:
@@ -112,17 +120,18 @@ def zones(run: Run, image: OpenImage, everything: bool, engine: Engine = "native
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """The content of a find: (start, length) pieces of a volume, and where to write it ("" is nowhere)."""
+    """The content of a find: (start, length) pieces of a volume, where to write it ("" is nowhere), and what is supplied."""
 
     source: ByteSource
     pieces: Pieces
     target: str
+    supplied: tuple[Supplied, ...] = ()
 
 
 def _write(job: _Content) -> tuple[tuple[tuple[str, str], ...], tuple[Finding, ...]]:
     """Hash a content, and write it; in any process. Unreadable grains read as zero and are findings."""
     findings: list[Finding] = []
-    content = fill_bad(ExtentSource(job.source, job.pieces), lambda error: findings.append(Finding.of(error)))
+    content = fill_bad(joined_content(job.source, job.pieces, job.supplied), lambda error: findings.append(Finding.of(error)))
     sums = new_sums(("md5", "sha1", "sha256"))
     buffer = memoryview(bytearray(min(content.size, 1 << 20)))
     with open(job.target, "wb") if job.target else nullcontext() as out:
@@ -146,6 +155,7 @@ def carve(
     engine: Engine = "native",
     decode: Decoder | None = None,
     depth: int = 4,
+    references: Sequence[str | os.PathLike[str]] = (),
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
     others in ascending offset, then those in decoded regions.
@@ -155,6 +165,7 @@ def carve(
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
     decode      what is decoded and carved too (api.searching.decoding); depth   levels of it
+    references  files of the same cameras, which tell how to open recordings without header; those of the image are asked too
     """
     image.run = run
     carvers = run.catalog.carvers
@@ -167,10 +178,14 @@ def carve(
     seen = dict(known or {})
     for volume in image.volumes():
         _passed_over(run, volume, engine)
-    for zone in zones(run, image, everything, engine):
-        yield from _zone(run, zone, carvers, folder, seen, blocks)
-        if decode is not None:
-            yield from _decoded(run, zone, carvers, folder, seen, decode, depth)
+    with ExitStack() as stack:
+        given = [FileSource(path) for path in references]
+        for reference in given:
+            stack.callback(reference.close)
+        for zone in zones(run, image, everything, engine):
+            yield from _zone(run, zone, carvers, folder, seen, blocks, given)
+            if decode is not None:
+                yield from _decoded(run, zone, carvers, folder, seen, decode, depth)
 
 
 def _passed_over(run: Run, volume: OpenVolume, engine: Engine) -> None:
@@ -188,7 +203,13 @@ def _passed_over(run: Run, volume: OpenVolume, engine: Engine) -> None:
 
 
 def _zone(
-    run: Run, zone: Zone, carvers: Sequence[Carver], to: Path | None, seen: dict[str, str], blocks: BlockSet | None
+    run: Run,
+    zone: Zone,
+    carvers: Sequence[Carver],
+    to: Path | None,
+    seen: dict[str, str],
+    blocks: BlockSet | None,
+    references: Sequence[ByteSource],
 ) -> Iterator[CarvedFile]:
     volume = zone.volume
     budget = run.budget("carve", f"volume {volume.name}")
@@ -203,12 +224,12 @@ def _zone(
     asked: deque[tuple[Carved, Pieces, str]] = deque()
 
     def contents() -> Iterator[_Content]:
-        for hit, pieces in _hits(run, zone, carvers, source, known, budget, progress):
+        for hit, pieces in _hits(run, zone, carvers, source, known, budget, progress, references):
             written = _named(volume, hit, pieces) if to is not None else ""
             asked.append((hit, pieces, written))
             if to is not None:
                 (to / written).parent.mkdir(parents=True, exist_ok=True)
-            yield _Content(source, pieces, os.fspath(to / written) if to is not None else "")
+            yield _Content(source, pieces, os.fspath(to / written) if to is not None else "", hit.find.supplied)
 
     for digests, findings in run.map(_write, contents(), window=16):
         hit, pieces, written = asked.popleft()
@@ -226,16 +247,37 @@ def _hits(
     known: Sequence[tuple[int, int]],
     budget: Budget,
     progress: Callable[[int, int], None],
+    references: Sequence[ByteSource],
 ) -> Iterator[tuple[Carved, Pieces]]:
     """Finds and their pieces outside the ``known`` ranges: first what the file system's lists join."""
     joined = list(_joined(zone, carvers, source, budget))
     yield from joined
     known = [*known, *(piece for _, pieces in joined for piece in pieces)]
     hits = carve_source(
-        source, carvers, budget=budget, ranges=zone.ranges, known=known, executor=run.executor, progress=progress, block=_block(zone)
+        source,
+        carvers,
+        budget=budget,
+        ranges=zone.ranges,
+        known=known,
+        executor=run.executor,
+        progress=progress,
+        block=_block(zone),
+        kin=lambda: _kin(zone, carvers, references),
     )
     for hit in hits:
         yield hit, hit.find.pieces or ((hit.offset, hit.length),)
+
+
+def _kin(zone: Zone, carvers: Sequence[Carver], references: Sequence[ByteSource]) -> Iterator[ByteSource]:
+    """What the caller gave, and listed files of types that tell how to open what lacks its header."""
+    yield from references
+    kinds = tuple(f".{e}" for c in carvers if c.rebuild is not None for e in {c.extension, *(k.extension for k in c.kinds)})
+    for entry in zone.system.walk(deleted=False) if zone.system is not None else ():
+        if entry.kind == "file" and entry.name.lower().endswith(kinds):
+            try:
+                yield entry.open()
+            except (EvidenceError, UsageError):
+                continue  # a file that cannot be opened is told where files are read
 
 
 def _block(zone: Zone) -> int:

@@ -39,8 +39,9 @@ CARVED_SCHEMA: tuple[tuple[str, str], ...] = (
     ("carved", "utf8"), ("same_as", "utf8"),
 )  # fmt: skip
 """carved.parquet. start: byte offset in the image. run_start, run_length: the image ranges of the content, in its order;
-more than one when the file system's own lists joined them. same_as: "VOLUME:/path" of the listed file with the same
-content, or "carved/..." of an earlier find with it; such a find is not written again."""
+more than one when the file system's own lists joined them; without what a rebuilt film has of elsewhere, which ``reason`` names.
+same_as: "VOLUME:/path" of the listed file with the same content, or "carved/..." of an earlier find with it; such a find is not
+written again."""
 FINDINGS_SCHEMA: tuple[tuple[str, str], ...] = (
     ("kind", "utf8"), ("what", "utf8"), ("found", "utf8"), ("where", "utf8"), ("room", "utf8"), ("root", "utf8"),
     ("start", "int64"), ("length", "int64"), ("via", "utf8"),

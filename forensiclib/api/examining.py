@@ -208,7 +208,7 @@ class _Examination:
             for hit in carve(self.run, self.image, to=self.folder.carved, known=self.known, engine=self.engine):
                 find = hit.find
                 self.carved_at.append((hit.start, hit.length))
-                if not hit.same_as:
+                if not hit.same_as and not hit.supplied:
                     volume = self.image.volume(hit.volume)
                     self.carved_new.append((volume, CarvedRef(hit.pieces, f"$Carved/{hit.written}", carver=hit.carver.name)))
                 if hit.written and hit.extension in PICTURES:

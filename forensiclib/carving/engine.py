@@ -6,7 +6,8 @@ accepted container are not found again, and a doubtful find hides nothing. Of se
 offset the complete one wins, then the more confident, then the longer.
 
 First every file is taken that lies in one run: ranges that touch are joined, a gap between ranges ends a file. Then,
-for types whose carver can, the further pieces of files that broke off are looked for in what is left (joining.py).
+for types whose carver can, the further pieces of files that broke off are looked for in what is left (joining.py), and what
+lacks its header is given one (rebuilding.py).
 
 The result does not depend on the size of windows and units, nor on who runs the units: the only thing
 that one unit must know of those before it is how far their owned bytes reach, and a unit that was
@@ -21,7 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 
 from forensiclib.carving.joining import SECTOR, joined
-from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, examine, later, measured
+from forensiclib.carving.rebuilding import rebuilt
+from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, certain, examine, later, measured
 from forensiclib.core.declare import Carver
 from forensiclib.core.errors import UsageError
 from forensiclib.core.finding import Finding
@@ -94,6 +96,7 @@ def carve(
     window: int = WINDOW,
     block: int = SECTOR,
     progress: Callable[[int, int], None] | None = None,
+    kin: Callable[[], Iterable[ByteSource]] = tuple,
 ) -> Iterator[Carved]:
     """Files in ``source`` by structure, in ascending offset.
 
@@ -105,6 +108,7 @@ def carve(
     unit, window   bytes of one unit and of one read; the result does not depend on them
     block      pieces of fragmented files begin at multiples of this many bytes of the source; 0: only files in one run
     progress   called with (bytes done, bytes in all) after every unit, on the caller's thread
+    kin        whole files from elsewhere, which tell how to open files that lack their header; asked for when there are such
 
     Damage goes to ``budget.report`` in order. Raises UsageError, Cancelled, LimitExceeded.
     """
@@ -117,6 +121,7 @@ def carve(
     told: set[Finding] = set()
     held: list[Carved] = []
     heads: list[tuple[int, Carver]] = []
+    whole: list[Carved] = []
     for work, outcome in _examined(units, executor, ahead, budget.cancelled):
         budget.check()
         if outcome is not None:
@@ -127,6 +132,7 @@ def carve(
             budget.item(len(outcome.finds))
             if block:
                 heads += [(offset, work.carvers[number]) for offset, number in outcome.heads]
+            whole += (f for f in outcome.finds if f.carver.rebuild is not None and certain(f))
             if heads:  # what is joined later may contain what comes now
                 held += outcome.finds
             else:
@@ -135,7 +141,8 @@ def carve(
         if progress is not None:
             progress(done, total)
     if heads:
-        yield from joined(source, pieces, held, heads, block, executor, ahead, budget)
+        finds = joined(source, pieces, held, heads, block, executor, ahead, budget)
+        yield from rebuilt(source, pieces, finds, heads, whole, kin, budget)
 
 
 def recognise(source: ByteSource, carvers: Sequence[Carver], budget: Budget) -> Carved | None:

@@ -38,13 +38,16 @@ def _image(data: ByteSource, at: int, size: int, budget: Budget) -> bool:
 
 def measure_ico(data: ByteSource, budget: Budget) -> Find | None:
     """Directory and pictures."""
-    head = data.read_at(0, 6 + 16 * MOST)
+    head = data.read_at(0, 22)
     if len(head) < 22:
         return None
-    zero, what, count = struct.unpack_from("<3H", head)
+    zero, what, count, size, place = struct.unpack_from("<3H8xII", head)
     kind = {1: _ICO, 2: _CUR}.get(what)
     first = 6 + 16 * count
-    if zero or kind is None or not 0 < count <= MOST or len(head) < first:
+    if zero or kind is None or not 0 < count <= MOST or place < first or size < 40:
+        return None  # most candidates: numbers in tables
+    head = data.read_at(0, first)
+    if len(head) < first:
         return None
     places = []
     for at in range(6, first, 16):

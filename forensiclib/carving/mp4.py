@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensiclib.carving.mp4_join import rejoin
+from forensiclib.carving.mp4_rebuild import rebuild
 from forensiclib.carving.mp4_samples import Track, first_bad_sample, tracks
 from forensiclib.core.declare import Carver, Find, Kind, Signature
 from forensiclib.core.limits import Budget
@@ -173,12 +174,16 @@ CARVERS = (
         ),
         measure=measure,
         rejoin=rejoin,
+        rebuild=rebuild,
         holds=True,
         maximum=1 << 40,
         refs=("ISO/IEC 14496-12:2022, 4.2: box structure, 8.7: sample tables", "QuickTime File Format (2001): movie atoms"),
         gaps=(
             "pieces are joined by AVC and HEVC samples, their end within a sample is a guess; HEIF and other codecs are not joined",
-            "media data whose movie header lies elsewhere (interrupted recordings) is reported incomplete, not rebuilt",
+            "media data whose movie header was lost is rebuilt for AVC (no groups of slices, order of display not by type 1) and HEVC with "
+            "a whole film of the same settings: video alone, in one run; sound between it has no track",
+            "of such a film every unit and the head of every slice is verified, not the coded blocks: it is unproven where the recording "
+            "does not hold its parameter sets itself, since the size of the pictures, or their transforms, may be another's",
             "video samples are verified for AVC and HEVC; other codecs by the sample tables alone",
             "a box of a kind not listed at the top level ends the file",
             "what a maker appends behind the boxes (Insta360 trailers) is left out",

@@ -115,6 +115,8 @@ class _Search:
 
     def moved(self, samples: list[Sample], number: int, shift: int, tail: int | None) -> int | None:
         """By how much the next samples are moved; the one at ``number`` may lie across the break."""
+        if tail is not None and tail != shift and number + 1 == len(samples):
+            return tail  # the last sample lies across the break: the header behind tells by how much
         witnesses = samples[number + 1 : number + 1 + AGREE] or samples[number:]
         tries = range(shift + self.block, min(shift + GAP, self.space.size), self.block)
         back = range(shift - self.block, shift - min(GAP, samples[number][0] + shift) - 1, -self.block)
@@ -126,6 +128,7 @@ class _Search:
     def settle(self, before: Anchor, after: Anchor, places: list[int]) -> int | None:
         """Where the piece ends between two samples: video has no run of zeros in it, and no text."""
         shift, then = before[1] - before[0], after[1] - after[0]
+        places = [place for place in places if place + then >= 0]
         low, high = 0, len(places) - 1
         for i, place in enumerate(places[:-1]):
             if self.foreign(place + shift):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import struct
-
 from forensiclib.carving._btree import Reached, is_page, reach
-from forensiclib.carving._read import Window
 from forensiclib.carving.sqlite_join import rejoin
 from forensiclib.core.declare import Carver, Find, Signature
+from forensiclib.core.errors import NotThisFormat
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
-from forensiclib.formats.sqlite import HEADER, WAL, WAL_FRAME
+from forensiclib.formats.sqlite import HEADER
+from forensiclib.stores.sqlite.wal import log_of
 
 __all__ = ["CARVERS"]
 
 _REFS = ("SQLite Database File Format, 1.3, 1.5, 1.6 and 4.1",)
 _WALKED = 4_096
 _SAMPLED = 64
+_CHECKED = 2048
+"""Frames of a log whose checksums are computed: 0.15 ms each of 4 KiB."""
 _LOCK_BYTE = 1 << 30
 _ENCODINGS = {0: "utf-8", 1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _KNOWN = (
@@ -121,44 +122,23 @@ def _measure(data: ByteSource, budget: Budget) -> Find | None:
     return Find(length, 0.9, f"{stated} pages stated, the first {_WALKED} and a sample of the rest hold", "", title)
 
 
-def _checksum(raw: bytes, big: bool, start: tuple[int, int]) -> tuple[int, int]:
-    """The WAL checksum of a multiple of eight bytes ("Database File Format" 4.2)."""
-    one, two = start
-    for a, b in struct.iter_unpack(">II" if big else "<II", raw):
-        one = one + a + two & 0xFFFFFFFF
-        two = two + b + one & 0xFFFFFFFF
-    return one, two
-
-
 def _measure_wal(data: ByteSource, budget: Budget) -> Find | None:
-    window = Window(data)
-    raw = window.at(0, WAL.size)
-    if len(raw) < WAL.size:
+    try:
+        log = log_of(data, budget, _CHECKED)
+    except NotThisFormat:
         return None
-    head = WAL.dict(raw)
-    size, big = head["page_size"], bool(head["magic"] & 1)
-    running = _checksum(raw[:24], big, (0, 0))
-    if head["version"] != 3_007_000 or not _page_size(size) or running != (head["checksum1"], head["checksum2"]):
-        return None
-    at, frames, verified, older = WAL.size, 0, True, 0
-    while at + WAL_FRAME.size + size <= data.size:
-        budget.item()
-        raw = window.at(at, WAL_FRAME.size)
-        frame = WAL_FRAME.dict(raw)
-        current = frame["salt1"] == head["salt1"] and frame["salt2"] == head["salt2"]
-        if not frame["page"] or (not current and not 0 < head["salt1"] - frame["salt1"] & 0xFFFFFFFF <= 4096):
-            break
-        if current and not older and frames < _SAMPLED:
-            running = _checksum(data.read_at(at + WAL_FRAME.size, size), big, _checksum(raw[:8], big, running))
-            verified &= running == (frame["checksum1"], frame["checksum2"])
-        frames, older = frames + current, older + (not current)
-        at += WAL_FRAME.size + size
-    if not frames and not older:
-        return Find(WAL.size, 0.6, "header checksum good, no frame follows")
-    found = f"{frames} frames of {size} bytes" + (f", {older} of earlier generations" if older else "")
-    if not verified:
-        return Find(at, 0.6, f"{found}, frame checksums wrong among the first {_SAMPLED}", complete=False)
-    return Find(at, 0.9, f"{found}, checksums of the header and the first {min(frames, _SAMPLED)} good")
+    if not log.frames:
+        return Find(log.end, 0.6, "header checksum good, no frame follows")
+    current = [f for f in log.frames if not f.back]
+    older, commits = len(log.frames) - len(current), sum(bool(f.commit) for f in current)
+    loose = sum(not f.committed for f in current)
+    checked = min(_CHECKED, len(log.frames))
+    found = f"{len(current)} frames of {log.size} bytes, {commits} of them commits" + (f", {older} of earlier generations" if older else "")
+    if any(f.sound is False for f in current):
+        return Find(log.end, 0.6, f"{found}, frame checksums wrong among the first {checked}", complete=False)
+    if loose:
+        found += f", {loose} behind the last commit"
+    return Find(log.end, 0.9, f"{found}, checksums of the header and the first {checked} good")
 
 
 CARVERS = (
@@ -188,6 +168,10 @@ CARVERS = (
         signatures=(Signature(b"\x37\x7f\x06\x82"), Signature(b"\x37\x7f\x06\x83")),
         measure=_measure_wal,
         refs=_REFS,
-        gaps=("frames that differ by more than 4,096 generations from the header end the log",),
+        gaps=(
+            "frames that differ by more than 4,096 generations from the header end the log",
+            "a log is not put beside its database: what names one (page numbers, the page size) fits many",
+            "of a log of more than 2,048 frames the checksums of the first are computed",
+        ),
     ),
 )

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from forensiclib import kernels
 from forensiclib.carving.view import CandidateView
-from forensiclib.core.declare import Carver, Find
+from forensiclib.core.declare import Carver, Find, Supplied
 from forensiclib.core.errors import EvidenceError, LimitExceeded
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget, Limits
-from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
+from forensiclib.core.source import ByteSource, ConcatSource, ExtentSource, MemorySource, fill_bad
 from forensiclib.core.span import Span
 
-__all__ = ["Carved", "Outcome", "Signatures", "Unit", "certain", "examine", "later", "measured", "owned"]
+__all__ = ["Carved", "Outcome", "Signatures", "Unit", "certain", "content", "examine", "later", "measured", "owned"]
 
 CERTAIN = 0.8
 """Confidence from which a complete find owns its bytes."""
@@ -54,7 +54,23 @@ class Carved:
 
     def open(self, source: ByteSource) -> ByteSource:
         """Its bytes, out of the source that was carved."""
-        return ExtentSource(source, self.find.pieces) if self.find.pieces else source.slice(self.offset, self.length)
+        return content(source, self.find.pieces or ((self.offset, self.length),), self.find.supplied)
+
+
+def content(source: ByteSource, pieces: Sequence[tuple[int, int]], supplied: Sequence[Supplied] = ()) -> ByteSource:
+    """The (offset, length) pieces of a source one behind the other, with what is ``supplied`` at its places."""
+    found = ExtentSource(source, pieces)
+    if not supplied:
+        return found
+    parts: list[ByteSource] = []
+    at = taken = 0
+    for part in supplied:
+        if part.at > at:
+            parts.append(found.slice(taken, part.at - at))
+            taken, at = taken + part.at - at, part.at
+        parts.append(MemorySource(part.content, part.spans or (Span("", 0, len(part.content), ("made",), False),)))
+        at += len(part.content)
+    return ConcatSource([*parts, found.slice(taken)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ def command(
     unallocated: Annotated[bool, typer.Option("--unallocated", help="Only free space and gaps (the default).")] = False,
     types: Annotated[list[str] | None, typer.Option("--type", metavar="NAME", help="A carver of the catalog; may be repeated.")] = None,
     known: Annotated[str | None, typer.Option("--known-blocks", metavar="FILE", help="A saved BlockSet: leave out what it fills.")] = None,
+    reference: Annotated[
+        list[str] | None, typer.Option("--reference", metavar="FILE", help="A film of the same camera, for recordings without header.")
+    ] = None,
     decode: DecodeOpt = "",
     depth: DepthOpt = 4,
     jobs: JobsOpt = 1,
@@ -38,13 +41,18 @@ def command(
     with running(jobs, strict=strict) as run, open_image(evidence, run=run, others=others or ()) as image:
         blocks = BlockSet.load(known) if known else None
         decoder = decoder_of(run, decode)
-        for hit in carve(run, image, to=to, everything=everything, types=types or (), blocks=blocks, decode=decoder, depth=depth):
+        hits = carve(
+            run, image, to=to, everything=everything, types=types or (), blocks=blocks, decode=decoder, depth=depth,
+            references=reference or (),
+        )  # fmt: skip
+        for hit in hits:
             find = hit.find
             count += bool(hit.written)
             row = {
                 "volume": hit.volume, "start": hit.start, "length": hit.length, "type": hit.carver.name, "extension": hit.extension,
                 "confidence": find.confidence, "complete": find.complete, "reason": find.reason, "written": hit.written,
                 "via": "+".join(hit.via), "forensic_path": hit.path, **dict(hit.digests),
+                "supplied": [{"at": s.at, "length": len(s.content), "what": s.what, "from": list(map(str, s.spans))} for s in hit.supplied],
             }  # fmt: skip
             emit(row, f"{hit.start:>16,} {hit.length:>14,} {find.confidence:.2f} {clean(hit.written)}  {clean(find.reason)}", json)
         if not json:

@@ -10,13 +10,14 @@ from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Row, State
 from forensiclib.core.source import ByteSource
+from forensiclib.core.span import Span
 from forensiclib.core.writing import WriteCall
 
 __all__ = [
     "Binary", "Carver", "Checked", "Declaration", "Encryption", "Ended", "Events", "Extractor", "Field", "FieldType",
     "FileSystemFormat", "Files", "Find", "Flag", "Found", "Fragments", "Guid", "ImageFormat", "ImageWriter",
-    "Integer", "Json", "Keys", "Kind", "Path", "Real", "Sid", "Signature", "StoreFormat", "Text", "TextPattern",
-    "Time", "Transform", "VolumeLayer", "VolumeSystem",
+    "Integer", "Json", "Keys", "Kind", "Path", "Real", "Remains", "Sid", "Signature", "StoreFormat", "Supplied", "Text",
+    "TextPattern", "Time", "Transform", "VolumeLayer", "VolumeSystem",
 ]  # fmt: skip
 
 
@@ -271,6 +272,21 @@ class Extractor(Declaration):
 
 
 @dataclass(frozen=True, slots=True)
+class Supplied:
+    """Bytes of a find that do not lie where it was found.
+
+    at       offset in the file;  content   the bytes
+    spans    where they stand as they are, in another file; () when the carver made them
+    what     they are, in a few words
+    """
+
+    at: int
+    content: bytes
+    spans: tuple[Span, ...]
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Find:
     """What a carver's ``measure`` says of a candidate that it accepts.
 
@@ -285,6 +301,7 @@ class Find:
                 0.8 or more, nothing of any other
     pieces      (offset, length) of each piece in order of the file, in the source that was searched; empty for a
                 file in one run
+    supplied    what of the file is not evidence of this place, ascending; the file is the ``pieces`` with these between
     """
 
     length: int
@@ -295,6 +312,18 @@ class Find:
     complete: bool = True
     owned: int | None = None
     pieces: tuple[tuple[int, int], ...] = ()
+    supplied: tuple[Supplied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """A file that begins with ``data`` and lacks what it takes to open it, and whole files of its type (``kin``). ``data`` reaches
+    to what is certainly another file's; a read raises LimitExceeded when enough was tried. ``learned`` is the carver's own: what it
+    has read of the kin, kept for the next file."""
+
+    data: ByteSource
+    kin: Sequence[ByteSource]
+    learned: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +358,8 @@ class Carver(Declaration):
     rejoin(fragments, budget)   looks for the further pieces of a file that breaks off; a Find whose ``pieces`` lie in
                  ``fragments.data``, or None. What it gives is measured again.
     holds        files of other types lie in it as they are, so that its pieces may be other finds too
+    rebuild(remains, budget)   makes a file that opens of one that lacks its header, with what whole files of the same type tell; a
+                 Find whose ``pieces`` lie in ``remains.data`` and whose ``supplied`` says what is not of there, or None
     """
 
     extension: str
@@ -339,6 +370,7 @@ class Carver(Declaration):
     kinds: tuple[Kind, ...] = ()
     rejoin: Callable[[Fragments, Budget], Find | None] | None = None
     holds: bool = False
+    rebuild: Callable[[Remains, Budget], Find | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

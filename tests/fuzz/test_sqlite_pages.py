@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from forensiclib.core.declare import Found, Fragments
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
+from forensiclib.stores.sqlite.wal import checksum
 from forensiclib.testing.contracts import FUZZ_LIMITS, mutations, rows_or_evidence_error
 from forensiclib.testing.scattered import compose
 
@@ -51,6 +53,41 @@ def test_damaged_pages() -> None:
             assert set(row.values) == {f.name for f in rows.EXTRACTOR.fields}
 
     assert rows_or_evidence_error(run, mutations(leaves(), COUNT)) == COUNT
+
+
+def log(folder: Path) -> bytes:
+    """A write-ahead log of two generations, its last transaction not committed."""
+    path = folder / "a.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("page_size=512", "journal_mode=WAL", "wal_autocheckpoint=0", "cache_size=4"):
+        db.execute(f"PRAGMA {pragma}")
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    db.executemany("INSERT INTO t VALUES (?, ?)", ((i, f"text {i}") for i in range(40)))
+    db.execute("PRAGMA wal_checkpoint(RESTART)")
+    db.execute("BEGIN")
+    db.executemany("INSERT INTO t VALUES (?, ?)", ((i, f"other {i}") for i in range(100, 250)))
+    data = path.with_name("a.db-wal").read_bytes()
+    db.close()
+    return data
+
+
+def resealed(data: bytes) -> bytes:
+    """With the header's checksum made right, so that damage goes deeper."""
+    return data[:24] + b"".join(n.to_bytes(4, "big") for n in checksum(data[:24], bool(data[3] & 1), (0, 0))) + data[32:]
+
+
+@pytest.mark.timeout(600)
+def test_damaged_logs(tmp_path: Path) -> None:
+    def run(data: bytes, budget: Budget) -> None:
+        found = sqlite.CARVERS[1].measure(MemorySource(data), budget)
+        assert found is None or (0 < found.length <= len(data) and 0 < found.confidence <= 1 and found.reason)
+        for row in rows.rows(Found(MemorySource(data), "sqlite-wal"), budget):
+            assert row.at >= 0 and row.length > 0 and row.at + row.length <= len(data)
+            assert set(row.values) == {f.name for f in rows.EXTRACTOR.fields}
+
+    sample = log(tmp_path)
+    changed = (resealed(data) if len(data) > 32 and number % 2 else data for number, data in enumerate(mutations(sample, COUNT)))
+    assert rows_or_evidence_error(run, changed) == COUNT
 
 
 @pytest.mark.timeout(600)

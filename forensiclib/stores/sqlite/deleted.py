@@ -89,16 +89,25 @@ def _decoded(raw: bytes, whole: bool, encoding: str) -> str | None:
         return None
 
 
+def _end(raw: bytes, at: int, usable: int) -> int:
+    """Where the cell of a table leaf at ``at`` ends, by its lengths alone."""
+    payload, here = varint(raw, at, usable)
+    behind = varint(raw, here, usable)[1]
+    kept = kept_here(payload, usable, True)
+    return max(behind + kept + (4 if kept < payload else 0), at + _HEAD)
+
+
 def _chain(page: Page) -> list[Cell]:
     raw, found = page.raw, dict[int, Cell]()
-    ends = {page.usable}
+    ends, low = {page.usable}, page.usable
     for at in range(page.usable - _HEAD, page.gap[0] - 1, -1):
-        if not raw[at]:
+        # most places are none: a short payload and at most ten bytes before it end before any cell begins
+        if not raw[at] or (raw[at] < 128 and at + raw[at] + 10 < low) or _end(raw, at, page.usable) not in ends:
             continue
         cell = read_cell(raw, at, TABLE_LEAF, page.usable)
         if cell is not None and cell.record is not None and cell.end in ends and (cell.rowid or 0) > 0 and any(cell.record.kinds):
             ends.add(at)
-            found[at] = cell
+            found[at], low = cell, at
     out: list[Cell] = []
     at = min(ends)
     while at in found:

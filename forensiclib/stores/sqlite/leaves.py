@@ -13,7 +13,7 @@ from forensiclib.stores.sqlite.deleted import freed, shape_of
 from forensiclib.stores.sqlite.page import SIZES, TABLE_LEAF, Cell, Page, leaf_at, read_page
 from forensiclib.stores.sqlite.record import Value, values
 
-__all__ = ["SIGNATURES", "LeafRow", "first_leaf", "leaf_rows", "leaves", "next_leaf"]
+__all__ = ["SIGNATURES", "LeafRow", "content_of", "first_leaf", "leaf_rows", "leaves", "next_leaf", "row_of"]
 
 SIGNATURES = (Signature(b"\x0d\0\0\0\0\0\0\0", mask=b"\xff\0\0\xc0\0\0\0\xc0", align=512),)
 """A table leaf: at most 16,383 cells, at most 60 fragments. What is aligned so and announces so much is still noise mostly."""
@@ -80,7 +80,8 @@ def leaves(source: ByteSource, budget: Budget) -> Iterator[tuple[int, Page]]:
         budget.report(Corrupt("table leaves", next(iter(source.trace(at, 1)), None), f"{source.size - at} bytes behind the last page"))
 
 
-def _row(at: int, page: Page, cell: Cell, encoding: str, deleted: bool = False, in_freeblock: bool = False, lost: int = 0) -> LeafRow:
+def row_of(at: int, page: Page, cell: Cell, encoding: str, deleted: bool = False, in_freeblock: bool = False, lost: int = 0) -> LeafRow:
+    """A cell of the page at ``at`` as a row."""
     kinds: tuple[int, ...] = ()
     columns: tuple[Value, ...] = ()
     if cell.record is not None:
@@ -89,7 +90,7 @@ def _row(at: int, page: Page, cell: Cell, encoding: str, deleted: bool = False, 
     return LeafRow(at, cell.at, cell.end - cell.at, cell.rowid, kinds, columns, encoding, deleted, in_freeblock, lost, cell.overflow)
 
 
-def _content(page: Page, cell: Cell) -> int:
+def content_of(page: Page, cell: Cell) -> int:
     """What tells a row's content from another's, without its rowid."""
     record = cell.record
     if record is None:
@@ -104,18 +105,18 @@ def leaf_rows(source: ByteSource, budget: Budget) -> Iterator[LeafRow]:
     live: set[tuple[int | None, int]] = set()
     for _, page in leaves(source, Budget(budget.limits, budget.cancelled)):
         for cell in page.cells:
-            content = _content(page, cell)
+            content = content_of(page, cell)
             live |= {(cell.rowid, content), (None, content)}
     for at, page in leaves(source, budget):
         shape = shape_of(page)
         encoding = shape.encoding or "utf-8"
         for cell in page.cells:
             budget.item()
-            yield _row(at, page, cell, encoding)
+            yield row_of(at, page, cell, encoding)
         for found in freed(page, shape):
-            key = found.cell.rowid, _content(page, found.cell)
+            key = found.cell.rowid, content_of(page, found.cell)
             if key not in live:
                 budget.item()
                 if key[0] is not None:
                     live.add(key)
-                yield _row(at, page, found.cell, encoding, True, found.in_freeblock, found.lost)
+                yield row_of(at, page, found.cell, encoding, True, found.in_freeblock, found.lost)
