@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -56,12 +56,12 @@ class Wrapped:
         return apfs.KEY_USERS.get(str(self.uuid), f"user {self.uuid}")
 
 
-def _der(data: bytes) -> dict[int, bytes]:
-    """Tag -> value of the elements one behind the other. Raises ValueError for a length that cannot be."""
-    out: dict[int, bytes] = {}
+def _der(data: bytes) -> dict[int, tuple[bytes, bytes]]:
+    """Tag -> (value, the element with tag and length) of elements one behind the other. Raises ValueError for a length that cannot be."""
+    out: dict[int, tuple[bytes, bytes]] = {}
     at = 0
     while at + 2 <= len(data):
-        tag, size = data[at], data[at + 1]
+        start, tag, size = at, data[at], data[at + 1]
         at += 2
         if tag == 0 and size == 0:
             break
@@ -73,7 +73,7 @@ def _der(data: bytes) -> dict[int, bytes]:
             at += wide
         if at + size > len(data):
             raise ValueError(f"{size} bytes at {at} of {len(data)}")
-        out.setdefault(tag, data[at : at + size])
+        out.setdefault(tag, (data[at : at + size], data[start : at + size]))
         at += size
     return out
 
@@ -81,25 +81,18 @@ def _der(data: bytes) -> dict[int, bytes]:
 def wrapped_key(uuid: UUID, data: bytes) -> Wrapped:
     """The wrapped key in an entry's data. Raises ValueError when it is none, or its HMAC does not hold."""
     names = apfs.ATTRIBUTES
-    outer = _der(_der(data).get(0x30, b""))
-    blob, tag, salt = outer.get(names["blob"], b""), outer.get(names["hmac"], b""), outer.get(names["salt"], b"")
-    inner = _der(blob)
+    none = (b"", b"")
+    outer = _der(_der(data).get(0x30, none)[0])
+    blob, whole = outer.get(names["blob"], none)
+    inner = {tag: value for tag, (value, _) in _der(blob).items()}
     if not {names["method"], names["key"]} <= set(inner) or len(inner.get(names["uuid"], b"")) != 16:
         raise ValueError("not a wrapped key")
-    key = hashlib.sha256(_HMAC_KEY + salt).digest()
-    if len(tag) != 32 or not any(hmac.compare_digest(hmac.digest(key, text, "sha256"), tag) for text in _forms(blob)):
+    key = hashlib.sha256(_HMAC_KEY + outer.get(names["salt"], none)[0]).digest()
+    if not hmac.compare_digest(hmac.digest(key, whole, "sha256"), outer.get(names["hmac"], none)[0]):
         raise ValueError("its HMAC does not hold")
     rounds = int.from_bytes(inner.get(names["rounds"], b""), "big")
     method = int.from_bytes(inner[names["method"]][:4], "little")
     return Wrapped(uuid, inner[names["uuid"]], method, inner[names["key"]], rounds, inner.get(names["pbkdf2"], b""))
-
-
-def _forms(blob: bytes) -> Iterator[bytes]:
-    """The blob as it is, and with its own tag and length."""
-    yield blob
-    size = len(blob)
-    head = bytes([size]) if size < 128 else bytes([0x81, size]) if size < 256 else b"\x82" + size.to_bytes(2, "big")
-    yield bytes([apfs.ATTRIBUTES["blob"]]) + head + blob
 
 
 def read_keybag(container: Container, block: int, count: int, key: bytes, kind: int) -> list[tuple[UUID, int, bytes]]:
