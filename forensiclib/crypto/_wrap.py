@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+
+from forensiclib.core.keys import Keys
 
 __all__ = ["spellings", "unwrapped"]
 
@@ -20,12 +22,18 @@ def unwrapped(key: bytes, wrapped: bytes) -> bytes | None:
         return None
 
 
-def spellings(texts: Iterable[str]) -> Iterator[bytes]:
-    """Each password in UTF-8 as it was given, then in the normal forms that a keyboard may have made of it; each once."""
+def spellings(keys: Keys) -> Iterator[bytes]:
+    """Each password and recovery key in UTF-8 as it was given, then in the normal forms that a keyboard may have made of it, and a
+    recovery key in capitals and groups of four with dashes, which is what keys are made from; each once."""
     seen: set[bytes] = set()
-    for text in texts:
+    for text in (*keys.passwords, *keys.recovery, *map(_grouped, keys.recovery)):
         for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
             secret = form.encode("utf-8", "surrogatepass")
             if secret not in seen:
                 seen.add(secret)
                 yield secret
+
+
+def _grouped(text: str) -> str:
+    bare = "".join(c for c in text.upper() if c.isalnum())
+    return "-".join(bare[i : i + 4] for i in range(0, len(bare), 4))

@@ -152,7 +152,9 @@ class ApfsLock(Lock):
         head = container.head
         try:
             if not head.keybag:
-                raise Corrupt("APFS keybag", container.blocks.span(container.current.block), "the volume is encrypted, the container has none")
+                raise Corrupt(
+                    "APFS keybag", container.blocks.span(container.current.block), "the volume is encrypted, the container has none"
+                )
             bag = read_keybag(container, head.keybag, head.keybag_blocks, container.uuid, _CONTAINER_BAG)
             mine = [(tag, data) for uuid, tag, data in bag if uuid == volume.uuid]
             for data in [data for tag, data in mine if tag == _KEY]:
@@ -165,7 +167,9 @@ class ApfsLock(Lock):
         except (EvidenceError, ValueError) as error:
             self._hardware = not container.head.flags & 4
             if not self._hardware:
-                problem = error if isinstance(error, EvidenceError) else Corrupt("APFS keybag", container.blocks.span(head.keybag), str(error))
+                problem = (
+                    error if isinstance(error, EvidenceError) else Corrupt("APFS keybag", container.blocks.span(head.keybag), str(error))
+                )
                 budget.report(problem, volume.name)
         return ""
 
@@ -208,8 +212,8 @@ class ApfsLock(Lock):
     def _key(self, keys: Keys, budget: Budget) -> tuple[bytes, bytes] | None:
         """Both halves of the volume's key."""
         wrapped = self._wrapped
-        assert wrapped is not None  # noqa: S101  # asked before
-        for secret in spellings((*keys.passwords, *keys.recovery)):
+        assert wrapped is not None  # asked before
+        for secret in spellings(keys):
             for person in self._keys:
                 if not person.rounds:
                     continue

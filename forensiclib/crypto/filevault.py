@@ -119,14 +119,14 @@ class FileVaultLock(Lock):
             if (key := self._key(context, keys, budget)) is None:
                 continue
             if _status(context) in ("Converting", "Pending"):
-                found = f"conversion {_status(context).lower()}: which parts are encrypted is not read"
-                raise Unsupported("FileVault volume", self._where(), found)
+                text = f"conversion {_status(context).lower()}: which parts are encrypted is not read"
+                raise Unsupported("FileVault volume", self._where(), text)
             family = self._family()
             tweak = hashlib.sha256(key + family.bytes).digest()[:16]
             return SectorSource(volume, 0, volume.size, [Layer("aes", "xts", key, tweak, _SECTOR)], self.format)
         if not contexts:
-            found = "its keys are on the recovery partition: give EncryptedRoot.plist.wipekey as key file, and a password"
-            raise Locked("FileVault volume", self._where(), found)
+            text = "its keys are on the recovery partition: give EncryptedRoot.plist.wipekey as key file, and a password"
+            raise Locked("FileVault volume", self._where(), text)
         raise Locked("FileVault volume", self._where(), f"no key opens it; it has {self.facts['keys']} passwords")
 
     def _family(self) -> UUID:
@@ -139,21 +139,13 @@ class FileVaultLock(Lock):
         """The volume's key: a password opens a user's, that opens it."""
         wrapped = _wrapped(context)
         users = [kek for entry in _entries(context, "CryptoUsers") if (kek := _kek(entry)) is not None]
-        for secret in spellings((*keys.passwords, *_recovery(keys))):
+        for secret in spellings(keys):
             for user in users:
                 opened = unwrapped(pbkdf2("sha256", secret, user.salt, user.rounds, 16, budget), user.key)
                 for key in wrapped if opened is not None else ():
                     if (volume := unwrapped(opened or b"", key)) is not None:
                         return volume
         return None
-
-
-def _recovery(keys: Keys) -> Iterator[str]:
-    """Recovery keys as given, and in capitals, in groups of four with dashes, which is what they were made from."""
-    for text in keys.recovery:
-        yield text
-        bare = "".join(c for c in text.upper() if c.isalnum())
-        yield "-".join(bare[i : i + 4] for i in range(0, len(bare), 4))
 
 
 def _status(context: dict[str, Any]) -> str:

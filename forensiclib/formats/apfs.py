@@ -104,5 +104,15 @@ KEY_USERS = {
     "ec1c2ad9-b618-4ed6-bd8d-50f361c27507": "iCloud user",
 }
 """Identifiers of keys that are no person's; the volume's own UUID is its disk password, any other a user's."""
-ATTRIBUTES = {"version": 0x80, "hmac": 0x81, "salt": 0x82, "blob": 0xA3, "uuid": 0x81, "method": 0x82, "key": 0x83, "rounds": 0x84, "pbkdf2": 0x85}
+ATTRIBUTES = {
+    "version": 0x80,
+    "hmac": 0x81,
+    "salt": 0x82,
+    "blob": 0xA3,
+    "uuid": 0x81,
+    "method": 0x82,
+    "key": 0x83,
+    "rounds": 0x84,
+    "pbkdf2": 0x85,
+}
 """Tags of the DER that a wrapped key is written in: a sequence of version, HMAC, salt and blob; in the blob the last five."""

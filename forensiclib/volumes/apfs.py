@@ -15,7 +15,6 @@ from forensiclib.core.source import ByteSource, ExtentSource
 from forensiclib.formats import apfs
 from forensiclib.stores.apfs.container import FUSION, Container, header, open_container, probe
 from forensiclib.stores.apfs.volume import ApfsVolume, Snapshot, minus, open_volume, union
-from forensiclib.volumes._parts import span_of
 
 __all__ = ["FORMAT", "open_apfs", "probe"]
 
@@ -42,8 +41,8 @@ def open_apfs(members: Sequence[Volume], budget: Budget) -> list[Volume]:
             broken += group
     if not (live or kept or slack) and problems:
         raise problems[0]
-    for error in problems:
-        budget.report(error)
+    for problem in problems:
+        budget.report(problem)
     for member in broken:
         slack.append(_slack(member.data, "a container that could not be opened", member.start))
     out = [*live, *kept, *slack]

@@ -46,8 +46,8 @@ def open_corestorage(members: Sequence[Volume], budget: Budget) -> list[Volume]:
         slack += _slack(group, mine)
     if not (live or slack):
         raise problems[0] if problems else NotThisFormat("CoreStorage", None, "no physical volume")
-    for error in problems:
-        budget.report(error)
+    for problem in problems:
+        budget.report(problem)
     slack += [
         Volume(v.data, index=0, start=v.start, scheme="corestorage", kind="a physical volume that could not be read", state="slack")
         for v in broken
@@ -154,7 +154,7 @@ FORMAT = VolumeLayer(
     gaps=(
         "Fusion: both physical volumes are put together by the segments in force; blocks that the group moves between them at that very "
         "moment are not followed, and no real set was at hand (the tests put one together)",
-        "segments in more than one block of metadata, and ones that count from more than one range, are refused: their parts are unreadable",
+        "segments in more than one block of metadata, or counted from more than one range, are refused: their parts are unreadable",
         "deleted logical volumes are named, not given",
         "free extents are what nothing uses; the group's own lists of them are not compared",
     ),
