@@ -6,10 +6,10 @@ from __future__ import annotations
 from forensiclib.formats._dsl import Array, Bytes, Padding, Struct, i64, layout, u16, u32, u64
 
 __all__ = [
-    "APSB", "ATTRIBUTES", "BTREE_INFO", "BTREE_INFO_LAYOUT", "BTREE_NODE", "BTREE_NODE_LAYOUT", "CAB", "CHECKPOINT", "CHUNK", "CHUNK_LAYOUT",
-    "EPHEMERAL", "FLAG_ONEKEY", "FLAG_UNENCRYPTED", "INCOMPATIBLE", "KEYBAG", "KEYBAG_ENTRY", "KEYBAG_ENTRY_LAYOUT", "KEY_USERS",
-    "MAPPING", "MAPPING_LAYOUT", "MOST_VOLUMES", "NXSB", "OBJECT", "OBJECT_LAYOUT", "OMAP", "OMAP_KEY", "OMAP_VALUE", "PHYSICAL", "ROLES",
-    "SNAPSHOT", "SNAPSHOT_LAYOUT", "SPACEMAN", "SPACEMAN_DEVICE", "SPACEMAN_DEVICES", "TIER2",
+    "APSB", "ATTRIBUTES", "BTREE_INFO", "BTREE_INFO_LAYOUT", "BTREE_NODE", "BTREE_NODE_LAYOUT", "CAB", "CHECKPOINT", "CHUNK",
+    "CHUNK_LAYOUT", "EPHEMERAL", "FLAG_ONEKEY", "FLAG_UNENCRYPTED", "INCOMPATIBLE", "KEYBAG", "KEYBAG_ENTRY", "KEYBAG_ENTRY_LAYOUT",
+    "KEY_USERS", "MAPPING", "MAPPING_LAYOUT", "MOST_VOLUMES", "NXSB", "OBJECT", "OBJECT_LAYOUT", "OMAP", "OMAP_KEY", "OMAP_VALUE",
+    "PHYSICAL", "ROLES", "SNAPSHOT", "SNAPSHOT_LAYOUT", "SPACEMAN", "SPACEMAN_DEVICE", "SPACEMAN_DEVICES", "TIER2",
 ]  # fmt: skip
 
 OBJECT = Struct(32, checksum=Bytes(8), oid=u64, xid=u64, type=u32, subtype=u32)
@@ -105,14 +105,6 @@ KEY_USERS = {
 }
 """Identifiers of keys that are no person's; the volume's own UUID is its disk password, any other a user's."""
 ATTRIBUTES = {
-    "version": 0x80,
-    "hmac": 0x81,
-    "salt": 0x82,
-    "blob": 0xA3,
-    "uuid": 0x81,
-    "method": 0x82,
-    "key": 0x83,
-    "rounds": 0x84,
-    "pbkdf2": 0x85,
-}
+    "version": 0x80, "hmac": 0x81, "salt": 0x82, "blob": 0xA3, "uuid": 0x81, "method": 0x82, "key": 0x83, "rounds": 0x84, "pbkdf2": 0x85,
+}  # fmt: skip
 """Tags of the DER that a wrapped key is written in: a sequence of version, HMAC, salt and blob; in the blob the last five."""

@@ -32,12 +32,12 @@ WIPED = b"LVFwiped"
 TYPES = {"label": 0x11, "family": 0x19, "logical": 0x1A, "more": 0x24, "segments": 0x305, "bases": 0x505}
 
 LABEL = Struct(184, size=u32, _=Padding(152), descriptor=u32, text=u32, text_size=u32, __=Padding(6), index=u16, blocks=u64)
-"""Metadata block of type 11h, behind its header. ``descriptor``, ``text``: bytes from the start of the area; ``index``: of the physical volume."""
+"""Type 11h behind its header. ``descriptor``, ``text``: bytes from the start of the area; ``index``: of the physical volume."""
 DESCRIPTOR = Struct(48, state=u64, blocks=u64, _=Padding(16), first=Bytes(6), first_index=u16, second=Bytes(6), second_index=u16)
 """Volume group descriptor: where both copies of the encrypted metadata lie, and on which physical volume, and their blocks."""
 
 FAMILY = Struct(56, _=Padding(32), next=u64, packed=u32, unpacked=u32, at=u32, size=u32)
-"""Type 19h behind its header: a logical volume family's property list; zlib when ``packed`` is not ``unpacked``. ``at`` from the block's start."""
+"""Type 19h behind its header: a family's property list, in zlib when ``packed`` is not ``unpacked``; ``at`` from the block's start."""
 MORE = Struct(16, next=u64, size=u32, _=Padding(4))
 """Type 24h behind its header: more of a property list."""
 LOGICAL = Struct(72, family=u64, segments=u64, _=Padding(32), bases=u64, packed=u32, unpacked=u32, at=u32, size=u32)
@@ -47,6 +47,7 @@ SEGMENT_LAYOUT = layout(Struct(40, _=Padding(8), logical=u64, blocks=u32, flags=
 
 PASSPHRASE_KEK = Struct(284, kind=u32, salt_size=u32, salt=Bytes(16), key_kind=u32, key_size=u32, key=Bytes(24), _=Padding(112), rounds=u32,
                         __=Padding(112))  # fmt: skip
-"""PassphraseWrappedKEKStruct: PBKDF2-SHA256 of the password opens the key (RFC 3394). (The rounds stand at 168, not at 172 as libfvde's text has it.)"""
+"""PassphraseWrappedKEKStruct: PBKDF2-SHA256 of the password opens the key (RFC 3394). The rounds stand at 168: libfvde's text, but not
+its example, says 172."""
 WRAPPED_KEY = Struct(256, kind=u32, key_size=u32, key=Bytes(24), _=Padding(224))
 """KEKWrappedVolumeKeyStruct."""
