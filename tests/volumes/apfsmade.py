@@ -120,9 +120,9 @@ class Made:
     volumes: list[Vol]
 
 
-def container(volumes: list[Vol], blocks: int = 160, fusion: int = 0, software: bool = True, level: int = 0) -> Made:
+def container(volumes: list[Vol], blocks: int = 160, fusion: int = 0, software: bool = True, level: int = 0, cab: bool = False) -> Made:
     """A container of 4096-byte blocks at transaction XID, with one older checkpoint. ``fusion``: blocks of a second device;
-    ``level`` 1: the container's object map has two levels."""
+    ``level`` 1: the container's object map has two levels; ``cab``: the space manager has a block of addresses between."""
     data = bytearray(blocks * BLOCK)
     second = bytearray(fusion * BLOCK)
     me = uuid.uuid5(uuid.NAMESPACE_DNS, "container" + ",".join(v.name for v in volumes))
@@ -155,8 +155,10 @@ def container(volumes: list[Vol], blocks: int = 160, fusion: int = 0, software: 
         bits[number >> 3] |= 1 << (number & 7)
     put(14, bytes(bits))
     put(13, thing(0x40000007, 13, struct.pack("<II", 0, 1) + struct.pack("<QQIIQ", XID, 0, blocks, blocks - len(used), 14)))
-    device = struct.pack("<QQIIQI12x", blocks, 1, 1, 0, blocks - len(used), 400)
-    other, places = bytes(48), struct.pack("<Q", 13)
+    device = struct.pack("<QQIIQI12x", blocks, 1, 1, int(cab), blocks - len(used), 400)
+    other, places = bytes(48), struct.pack("<Q", 27 if cab else 13)
+    if cab:
+        put(27, thing(0x40000006, 27, struct.pack("<IIQ", 0, 1, 13)))
     if fusion:
         put(28, thing(0x40000007, 28, struct.pack("<II", 0, 1) + struct.pack("<QQIIQ", XID, TIER2, fusion, fusion - 2, 29)))
         put(29, b"\x03".ljust(BLOCK, b"\0"))  # two blocks in use

@@ -135,9 +135,9 @@ SEVERAL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_several_volumes_with_roles_and_snapshots(level):
-    made = container(SEVERAL, level=level)
+@pytest.mark.parametrize(("level", "cab"), [(0, False), (1, True)])
+def test_several_volumes_with_roles_and_snapshots(level, cab):
+    made = container(SEVERAL, level=level, cab=cab)
     data = bytes(made.devices[0])
     volumes, findings = one(data)
     live = [v for v in volumes if v.state == "allocated"]
