@@ -26,8 +26,8 @@ from forensiclib.stores.kernelplist import plist
 __all__ = ["ENCRYPTION", "FileVaultLock", "open_filevault", "root_context"]
 
 _SECTOR = 512
-_MOST = 1 << 20
-"""Bytes of an EncryptedRoot.plist.wipekey; real ones, with pictures of the users, have some hundred thousand."""
+_MOST = 16 << 20
+"""Bytes of an EncryptedRoot.plist.wipekey; real ones, with pictures of the users, have a million."""
 _PLAIN = ((1024, b"H+"), (1024, b"HX"), (32, b"NXSB"), (510, b"\x55\xaa"), (0, b"LABELONE"))
 """Starts of what a logical volume holds when it is not encrypted."""
 

@@ -1,0 +1,283 @@
+"""CoreStorage groups and FileVault 2: the volume of cryptsetup's tests, which macOS made, and groups written from libfvde's description of
+the format, which libfvde reads as well."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+import forensiclib as fl
+from forensiclib.core.errors import Corrupt, EvidenceError, Locked, NotThisFormat, Unreadable, Unsupported
+from forensiclib.core.keys import Keys
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import MemorySource
+from forensiclib.crypto.filevault import ENCRYPTION, root_context
+from forensiclib.stores.kernelplist import plist
+from forensiclib.testing.contracts import SourceContract
+from forensiclib.volumes.corestorage import FORMAT, probe
+from tests.volumes.arrays import volume
+from tests.volumes.csmade import BLOCK, FREE, META, Lv, group, pv_id, weak, wipekey, xml
+
+HFS = bytes(1024) + b"H+\0\4" + bytes(range(256)) * 200
+SAME = "2c662e36c0f7e2f5583e6a939bbcbdc660805692d0fccaa45ad4052beb3b8e18"
+"""SHA-256 of the plain volume, from cryptsetup's tests/fvault2-compat-test."""
+
+
+def made(volumes, sizes=(400,), without=(), **more):
+    budget = Budget()
+    devices = group(volumes, sizes, **more)
+    return FORMAT.open([volume(bytes(d), i) for i, d in enumerate(devices) if i not in without], budget), [
+        f"{f.kind} {f.what}: {f.found}" for f in budget.findings
+    ]
+
+
+def opened(found, keys: Keys, budget: Budget | None = None):
+    assert ENCRYPTION.probe(found)
+    return ENCRYPTION.open(found, Budget()).unlock(keys, budget or Budget())
+
+
+def theirs(devices, password="", recovery="") -> bytes:
+    """The first logical volume as libfvde reads it."""
+    pyfvde = pytest.importorskip("pyfvde", reason="libfvde-python is the second reader")
+    other, files = pyfvde.volume(), [io.BytesIO(bytes(d)) for d in devices]
+    other.open_file_object(files[0])
+    other.open_physical_volume_files_as_file_objects(files)
+    logical = other.get_volume_group().get_logical_volume(0)
+    if password:
+        logical.set_password(password)
+    if recovery:
+        logical.set_recovery_password(recovery)
+    assert logical.unlock()
+    return logical.read_buffer_at_offset(logical.size, 0)
+
+
+@pytest.fixture(scope="module")
+def small(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fvault2")
+    with tarfile.open(corpus / "cryptsetup/fvault2-images.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    yield folder / "fvault2-images/small"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.corpus
+def test_the_volume_of_cryptsetups_tests(small):
+    """Its numbers are those of cryptsetup fvault2Dump."""
+    with fl.open_image(small, run=fl.Run(keys=Keys("heslo123"))) as image:
+        found = image.volume("0.corestorage1")
+        sha = hashlib.sha256()
+        for at in range(0, found.size, 1 << 22):
+            sha.update(found.read_at(at, 1 << 22))
+        assert sha.hexdigest() == SAME
+        (span,) = found.trace(600, 10)
+        assert (span.start, span.length, span.via) == (67108864 + 512, 512, ("filevault",))
+        assert found.size == 167772160 and found.lock.facts["family"] == "33a76caa-1481-4bc5-8d04-1ac1707c19c0"
+        assert found.lock.facts["derivation"] == "PBKDF2-SHA256, 204222 rounds"
+        assert [f.name for f in found.candidates()] == ["tsk.hfs"] and image.volume("0").member_of == "corestorage"
+        assert sum(v.size for v in image.volumes() if v.state == "slack") + found.size + 4 * (4 << 20) + (24 << 20) + BLOCK == image.size
+
+
+@pytest.mark.corpus
+def test_its_dump_by_cryptsetup_agrees(small):
+    if shutil.which("cryptsetup") is None:
+        pytest.skip("not installed: cryptsetup")
+    dump = subprocess.run(["cryptsetup", "fvault2Dump", small], capture_output=True, text=True, check=True).stdout
+    with fl.open_image(small) as image:
+        facts = image.volume("0.corestorage1").lock.facts
+    for value in (facts["family"], "67108864", "167772160", "204222"):
+        assert value in dump
+
+
+@pytest.mark.corpus
+def test_another_password_is_locked_without_a_word_of_it(small):
+    with fl.open_image(small, run=fl.Run(keys=Keys("heslo124", recovery="AAAA-BBBB"))) as image:
+        found = image.volume("0.corestorage1")
+        assert found.locked
+        with pytest.raises(Locked) as caught:
+            found.filesystem()
+        assert "heslo" not in str(caught.value) and "AAAA" not in str(caught.value)
+
+
+CASES = {
+    "one": ([Lv("Sec", [(0, 110, 20)], HFS, "password", "AB12-CD34")], (400,)),
+    "segments": ([Lv("Two", [(0, 200, 7), (0, 110, 20), (0, 300, 3)], HFS, "password", "AB12-CD34")], (400,)),
+    "based": ([Lv("Based", [(0, 150, 20)], HFS, "password", "AB12-CD34", base=140)], (400,)),
+    "packed": ([Lv("Packed", [(0, 110, 20)], HFS, "password", "AB12-CD34", packed=True)], (400,)),
+    "fusion": ([Lv("Fused", [(0, 110, 11), (1, 200, 9)], HFS, "password", "AB12-CD34")], (400, 300)),
+    "plain": ([Lv("Plain", [(0, 110, 11), (0, 200, 9)], HFS)], (400,)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_groups_read_as_libfvde_reads_them(name):
+    volumes, sizes = CASES[name]
+    devices = group(volumes, sizes)
+    found = made(volumes, sizes)[0][0]
+    want = HFS.ljust(volumes[0].blocks * BLOCK, b"\0")
+    if name == "plain":
+        assert not ENCRYPTION.probe(found)
+        assert found.read_at(0, found.size) == want == theirs(devices)
+        return
+    for keys in (Keys("password"), Keys(recovery="AB12-CD34"), Keys(recovery="ab12cd34")):
+        assert opened(found, keys).read_at(0, found.size) == want
+    assert theirs(devices, "password") == want == theirs(devices, recovery="AB12-CD34")
+    with pytest.raises(Locked):
+        opened(found, Keys("wrong"))
+
+
+def test_keys_from_the_recovery_partition():
+    """A start volume: its keys are in EncryptedRoot.plist.wipekey, encrypted with the physical volume's UUID, or as decrypted."""
+    lv = Lv("System", [(0, 110, 20)], HFS, "password", place="file")
+    found = made([lv])[0][0]
+    root = wipekey(lv, pv_id(0))
+    assert ENCRYPTION.open(found, Budget()).needs[0].endswith("as key file")
+    with pytest.raises(Locked, match="recovery partition"):
+        opened(found, Keys("password"))
+    plain = root_context(root, (pv_id(0),), Budget())
+    assert plain["CryptoUsers"][0]["PassphraseHint"] == "hint 0"
+    for file in (root, xml(lv.context()).encode()):
+        assert opened(found, Keys("password", keyfile=file)).read_at(0, len(HFS)) == HFS
+    assert root_context(root, (pv_id(1),), Budget()) is None
+
+
+def test_a_password_with_letters_of_two_spellings():
+    found = made([Lv("A", [(0, 110, 20)], HFS, "p\u00e4ssword")])[0][0]
+    for text in ("p\u00e4ssword", "pa\u0308ssword"):
+        assert opened(found, Keys(text)).read_at(0, BLOCK) == HFS[:BLOCK]
+
+
+def test_several_volumes_of_one_group_and_what_belongs_to_none():
+    lvs = [Lv("A", [(0, 110, 10)], HFS, "one"), Lv("B", [(0, 130, 10)], b"H+".rjust(1026, b"\0"))]
+    volumes, findings = made(lvs)
+    assert [(v.label, v.state, v.size) for v in volumes if v.state == "allocated"] == [(lv.name, "allocated", 10 * BLOCK) for lv in lvs]
+    assert [v.type_code for v in volumes[:2]] == [str(lv.id) for lv in lvs]
+    slack = [(v.start // BLOCK, v.size // BLOCK) for v in volumes if v.state == "slack"]
+    assert slack == [(FREE, 110 - FREE), (120, 10), (140, 400 - 17 - 140), (399, 1)]
+    assert not findings and [v.index for v in volumes] == list(range(1, len(volumes) + 1))
+
+
+def test_a_volume_that_is_no_more_is_named():
+    _, findings = made([Lv("Now", [(0, 110, 10)], HFS)], gone=(Lv("Before", [(0, 130, 10)], HFS),))
+    assert any("logical volumes that are no more: Before" in f for f in findings)
+
+
+@pytest.mark.parametrize(("lost", "bad"), [(1, (9, 20)), (0, None)])
+def test_half_of_a_fusion_set(lost, bad):
+    """Without the second its part is unreadable, never zeros. Without the first there are no metadata."""
+    lv = Lv("Fused", [(0, 110, 9), (1, 200, 11)], HFS)
+    if bad is None:
+        with pytest.raises(Corrupt, match="no block of the encrypted metadata"):
+            made([lv], (400, 300), without=(lost,))
+        return
+    volumes, findings = made([lv], (400, 300), without=(lost,))
+    found = volumes[0]
+    for number in range(20):
+        if bad[0] <= number < bad[1]:
+            with pytest.raises(Unreadable, match="not there"):
+                found.read_at(number * BLOCK, BLOCK)
+        else:
+            assert found.read_at(number * BLOCK, BLOCK) == HFS.ljust(20 * BLOCK, b"\0")[number * BLOCK : (number + 1) * BLOCK]
+    assert any("is not there" in f for f in findings)
+
+
+def test_a_fusion_set_on_two_images(tmp_path):
+    paths = [tmp_path / "ssd.dd", tmp_path / "disk.dd"]
+    for path, device in zip(paths, group([Lv("Fused", [(0, 110, 9), (1, 200, 11)], HFS, "pw")], (400, 300)), strict=True):
+        path.write_bytes(device)
+    with fl.open_image(paths[0], others=[paths[1]], run=fl.Run(keys=Keys("pw"))) as image:
+        found = image.volume("0.corestorage1")
+        assert found.read_at(0, len(HFS)) == HFS
+        assert {s.root for s in found.trace(0, found.size)} == {"ssd.dd", "disk.dd"}
+
+
+def test_bytes_in_no_segment_are_unreadable():
+    volumes, findings = made([Lv("Gap", [(0, 110, 5), (0, 120, 5)], HFS, hole=2)])
+    assert volumes[0].read_at(0, 5 * BLOCK) == HFS[: 5 * BLOCK]
+    with pytest.raises(Unreadable, match="no segment"):
+        volumes[0].read_at(5 * BLOCK, 1)
+
+
+def test_conversions_that_have_not_ended_are_refused():
+    found = made([Lv("Half", [(0, 110, 20)], HFS, "pw", status="Converting")])[0][0]
+    with pytest.raises(Unsupported, match="conversion converting"):
+        opened(found, Keys("pw"))
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4])
+def test_labels_fall_back_to_a_copy_that_holds(copies):
+    devices = group([Lv("A", [(0, 110, 10)], HFS)])
+    for area in (1, 9, 400 - 17, 400 - 9)[:copies]:
+        devices[0][area * BLOCK + 100] ^= 0xFF
+    budget = Budget()
+    if copies == 4:
+        with pytest.raises(Corrupt, match="none of the copies"):
+            FORMAT.open([volume(bytes(devices[0]), 0)], budget)
+        return
+    assert FORMAT.open([volume(bytes(devices[0]), 0)], budget)[0].label == "A"
+    assert [f.kind for f in budget.findings] == ["Corrupt"] * copies
+
+
+def test_the_header_at_the_end_serves_when_the_first_is_damaged():
+    devices = group([Lv("A", [(0, 110, 10)], HFS)])
+    devices[0][70] ^= 0xFF
+    budget = Budget()
+    assert FORMAT.open([volume(bytes(devices[0]), 0)], budget)[0].read_at(0, BLOCK) == HFS[:BLOCK]
+    assert "the checksum of the header at 0 does not hold" in budget.findings[0].found
+    devices[0][:512] = bytes(512)
+    assert probe(MemorySource(bytes(devices[0])))
+
+
+def test_one_good_copy_of_a_block_of_metadata_is_enough():
+    devices = group([Lv("A", [(0, 110, 10)], HFS)])
+    for number in range(4):
+        start = META[number % 2]
+        devices[0][start * BLOCK + number * 8192 + 900] ^= 0xFF
+    budget = Budget()
+    assert FORMAT.open([volume(bytes(devices[0]), 0)], budget)[0].read_at(0, BLOCK) == HFS[:BLOCK]
+    assert sum("blocks do not hold" in f.found for f in budget.findings) == 2
+
+
+def test_other_bytes_are_no_group():
+    for data in (b"", bytes(1 << 16), b"\xff" * (1 << 16)):
+        assert not probe(MemorySource(data))
+        with pytest.raises(NotThisFormat):
+            FORMAT.open([volume(data, 0)], Budget())
+
+
+def test_the_kernels_property_lists():
+    text = b'<dict ID="0"><key>a</key><integer size="32" ID="1">0x1f</integer><key>b</key><array ID="2"><reference IDREF="1"/><true/></array>'
+    text += b'<key>c</key><data ID="3">AQI=</data><key>d &amp; e</key><string/><key>f</key><dict/></dict>\0\0\0'
+    assert plist(text, Budget()) == {"a": 31, "b": [31, True], "c": b"\1\2", "d & e": "", "f": {}}
+    for bad in (
+        b"", b"<dict>", b"</dict>", b"<dict><integer>1</integer></dict>", b"<dict><key>a</key><integer>x</integer></dict>", b"<key>a</key>",
+        b"<array><reference IDREF='7'/></array>", b"<array><data>%%%</data></array>", b"<dict><key>a</array>", b"<string>a",
+    ):  # fmt: skip
+        with pytest.raises(Corrupt):
+            plist(bad, Budget())
+    with pytest.raises(EvidenceError):
+        plist(b"<array>" * 10_000, Budget())
+
+
+def test_the_writers_checksum_is_the_published_one():
+    """CRC-32C of "123456789" is E3069283 (RFC 3720); this one is not inverted at its end."""
+    assert weak(b"123456789") ^ 0xFFFFFFFF == 0xE3069283
+
+
+class TestSegmentsContract(SourceContract):
+    def make(self):
+        found = made(*CASES["segments"][:1])[0][0]
+        plain = opened(found, Keys("password"))
+        return plain, HFS.ljust(30 * BLOCK, b"\0")
+
+
+class TestPlainContract(SourceContract):
+    def make(self):
+        return made(CASES["plain"][0])[0][0].data, HFS.ljust(20 * BLOCK, b"\0")
+
+    def root(self):
+        return {"member0": bytes(group(CASES["plain"][0])[0])}
