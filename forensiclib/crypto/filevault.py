@@ -160,7 +160,10 @@ def probe(source: ByteSource) -> bool:
         return False
     if volume.described.context is not None:
         return bool(_wrapped(volume.described.context))
-    return not any(volume.read_at(at, len(mark)) == mark for at, mark in _PLAIN)
+    try:
+        return not any(volume.read_at(at, len(mark)) == mark for at, mark in _PLAIN)
+    except EvidenceError:
+        return True
 
 
 def open_filevault(source: ByteSource, budget: Budget) -> FileVaultLock:

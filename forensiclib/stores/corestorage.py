@@ -58,13 +58,14 @@ def probe(source: ByteSource) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Physical:
-    """A physical volume that is there. ``index``: its place in the group by its own label."""
+    """A physical volume that is there. ``index``: its place in the group by its own label, which is at byte ``area``."""
 
     source: ByteSource
     head: Any = field(repr=False)
     index: int = 0
     label: Any = field(default=None, repr=False)
     area: int = 0
+    transaction: int = 0
 
     @property
     def uuid(self) -> UUID:
@@ -117,7 +118,7 @@ def physical(source: ByteSource, budget: Budget) -> Physical:
             best = (transaction, parse(fmt.LABEL, source, at + _HEAD, "CoreStorage label"), at)
     if best is None:
         raise Corrupt("CoreStorage label", where, "none of the copies of the metadata holds")
-    return Physical(source, head, best[1].index, best[1], best[2])
+    return Physical(source, head, best[1].index, best[1], best[2], best[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class LogicalVolume(ByteSource):
 
 def read_group(members: Sequence[Physical], budget: Budget) -> Group:
     """The group that the members are of: what the newest metadata on any of them say. Raises Corrupt, Truncated."""
-    newest = max(members, key=lambda m: m.label.size and m.head.serial)
+    newest = max(members, key=lambda m: m.transaction)
     there = {m.uuid: m for m in members}
     text = _text(newest, budget)
     named = text.get("com.apple.corestorage.lvg.physicalVolumes", [])

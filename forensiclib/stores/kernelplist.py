@@ -92,7 +92,8 @@ def _put(open_ones: list[tuple[str, Any, list[str], str]], value: Any, what: str
 def _value(name: str, inner: str, rest: dict[str, str], what: str) -> Any:
     try:
         if name == "integer":
-            return int(inner.strip()[:40], 0)
+            number = inner.strip()[:40]
+            return int(number, 10 if number.lstrip("+-").isdigit() else 0)
         if name in ("true", "false"):
             return name == "true"
         if name == "data":

@@ -69,7 +69,9 @@ def trial(layer, encryption):
 def containers(count: int, again: bool) -> Iterator[bytes]:
     """Damaged APFS containers; ``again``: with checksums made right, so that what is behind them is reached."""
     made = apfsmade.container(
-        [apfsmade.Vol("A", 1, snapshots=("s",), content=b"x"), apfsmade.Vol("B", 0, "password", "ABCD-EFGH", content=b"y")], blocks=64, level=1
+        [apfsmade.Vol("A", 1, snapshots=("s",), content=b"x"), apfsmade.Vol("B", 0, "password", "ABCD-EFGH", content=b"y")],
+        blocks=64,
+        level=1,
     )
     data, size = bytes(made.devices[0]), apfsmade.BLOCK
     used = [n for n in range(64) if any(data[n * size : (n + 1) * size]) and n not in (18, 20)]
@@ -101,7 +103,9 @@ def bags(count: int) -> Iterator[bytes]:
 
 def groups(count: int) -> Iterator[bytes]:
     """Damaged CoreStorage groups: header, label and descriptor; then metadata in plain, signed and encrypted again."""
-    (device,) = csmade.group([csmade.Lv("A", [(0, 100, 2), (0, 104, 2)], b"x", "password"), csmade.Lv("B", [(0, 110, 2)], packed=True)], (160,))
+    (device,) = csmade.group(
+        [csmade.Lv("A", [(0, 100, 2), (0, 104, 2)], b"x", "password"), csmade.Lv("B", [(0, 110, 2)], packed=True)], (160,)
+    )
     data = bytes(device)
     start = csmade.META[0] * csmade.BLOCK
     blocks = []
@@ -119,7 +123,9 @@ def groups(count: int) -> Iterator[bytes]:
             block = bent(bytes(out[at : at + size]), seed)
             out[at : at + size] = csmade.signed(block)
             if rng.random() < 0.5:
-                out[csmade.BLOCK + 8192 : csmade.BLOCK + 8192 + 400] = bent(bytes(out[csmade.BLOCK + 8192 : csmade.BLOCK + 8192 + 400]), seed)
+                out[csmade.BLOCK + 8192 : csmade.BLOCK + 8192 + 400] = bent(
+                    bytes(out[csmade.BLOCK + 8192 : csmade.BLOCK + 8192 + 400]), seed
+                )
         else:
             out[second : second + 40 * csmade.BLOCK] = bytes(40 * csmade.BLOCK)
             for _ in range(rng.choice((1, 1, 2))):

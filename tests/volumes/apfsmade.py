@@ -38,7 +38,9 @@ def thing(kind: int, oid: int, body: bytes, subtype: int = 0, xid: int = XID, si
     return signed((bytes(8) + struct.pack("<QQII", oid, xid, kind, subtype) + body).ljust(size, b"\0"))
 
 
-def node(oid: int, entries: list[tuple[bytes, bytes]], subtype: int, fixed: bool, level: int = 0, root: bool = True, kind: int = 0x40000002) -> bytes:
+def node(
+    oid: int, entries: list[tuple[bytes, bytes]], subtype: int, fixed: bool, level: int = 0, root: bool = True, kind: int = 0x40000002
+) -> bytes:
     """A B-tree node with the entries in the order of the list."""
     wide, end = 4 if fixed else 8, BLOCK - 40 if root else BLOCK
     table, keys, values = b"", b"", b""
@@ -89,7 +91,7 @@ def wrapped(who: uuid.UUID, key: bytes, rounds: int = 0, salt: bytes = b"", meth
 def keybag(kind: int, entries: list[tuple[uuid.UUID, int, bytes]], key: bytes, block: int) -> bytes:
     body = b""
     for who, tag, data in entries:
-        body += (who.bytes + struct.pack("<HHI", tag, len(data), 0) + data + bytes(-(len(data) + 24) % 16))
+        body += who.bytes + struct.pack("<HHI", tag, len(data), 0) + data + bytes(-(len(data) + 24) % 16)
     raw = thing(kind, block, struct.pack("<HHIQ", 2, len(entries), 16 + len(body), 0) + body)
     return xts(key, key, raw, block * 8)
 
@@ -196,7 +198,11 @@ def _superblock(me: uuid.UUID, volumes: list[Vol], blocks: int, xid: int, index:
 
 def _apsb(vol: Vol, oid: int, at: int, xid: int, allocated: int, index: int, extents: int) -> bytes:
     secret = bool(vol.password or vol.recovery)
-    body = b"APSB" + struct.pack("<IQQQqQQQ", index, 2, 0, 1, 0, 0, 0, allocated) + struct.pack("<HHIIIHH", 5, 0, 0, 6 if secret else 0, 0, 1, 0)
+    body = (
+        b"APSB"
+        + struct.pack("<IQQQqQQQ", index, 2, 0, 1, 0, 0, 0, allocated)
+        + struct.pack("<HHIIIHH", 5, 0, 0, 6 if secret else 0, 0, 1, 0)
+    )
     body += struct.pack("<IIIQQQQQQ", 2, 0x40000002, 0x40000002, at + 1, 1100, extents, at + 5, 0, 0)
     body += struct.pack("<QQQQQQQQ", 20, 0, 1, 0, 0, len(vol.snapshots), 0, 0) + vol.id.bytes
     body += struct.pack("<qQ", 1_600_000_000_000_000_000, 8 if secret else 1) + b"tests".ljust(32, b"\0") + struct.pack("<qQ", 1, 1)

@@ -108,7 +108,9 @@ class Lv:
                 derived = hashlib.pbkdf2_hmac("sha256", text.encode(), salt, 1000 + number, 16)
                 raw = struct.pack("<II16sII24s", 3, 16, salt, 16, 24, aes_key_wrap(derived, kek))
                 raw = raw.ljust(168, b"\0") + struct.pack("<I", 1000 + number)
-                users.append({"PassphraseWrappedKEKStruct": raw.ljust(284, b"\0"), "PassphraseHint": f"hint {number}", "UserFullName": "A <b>"[:1]})
+                users.append(
+                    {"PassphraseWrappedKEKStruct": raw.ljust(284, b"\0"), "PassphraseHint": f"hint {number}", "UserFullName": "A <b>"[:1]}
+                )
         keys = [{"BlockAlgorithm": "None", "KEKWrappedVolumeKeyStruct": b""}]
         if self.secret:
             raw = struct.pack("<II24s", 2, 24, aes_key_wrap(kek, self.key)).ljust(256, b"\0")
@@ -159,7 +161,9 @@ def group(volumes: list[Lv], sizes: tuple[int, ...] = (400,), *, gone: tuple[Lv,
                 add(0x24, base + 1, transaction, struct.pack("<QII", 0, len(text[first:]), 0) + text[first:])
         entries, at = b"", 0
         for index, block, blocks in lv.segments:
-            entries += struct.pack("<QQIIII", 0, at, blocks, 0x400000, 0, 0) + (block - lv.base).to_bytes(6, "little") + struct.pack("<H", index)
+            entries += (
+                struct.pack("<QQIIII", 0, at, blocks, 0x400000, 0, 0) + (block - lv.base).to_bytes(6, "little") + struct.pack("<H", index)
+            )
             at += blocks + (lv.hole if not at else 0)
         text = xml({
             "com.apple.corestorage.lv.familyUUID": str(lv.family).upper(), "com.apple.corestorage.lv.groupUUID": str(GROUP).upper(),
@@ -170,7 +174,12 @@ def group(volumes: list[Lv], sizes: tuple[int, ...] = (400,), *, gone: tuple[Lv,
         head = struct.pack("<QQQQQQQIIII", family, place, 0, 0, 9, 0, base if lv.base else 0, len(text), len(text), 0xB8, len(text))
         add(0x1A, own, transaction, head.ljust(0xB8 - 64, b"\0") + text)
         if lv.base:
-            add(0x505, base, transaction, struct.pack("<IIQ", 1, 0, 1000) + lv.base.to_bytes(6, "little") + struct.pack("<H", lv.segments[0][0]))
+            add(
+                0x505,
+                base,
+                transaction,
+                struct.pack("<IIQ", 1, 0, 1000) + lv.base.to_bytes(6, "little") + struct.pack("<H", lv.segments[0][0]),
+            )
         add(0x305, place, transaction, struct.pack("<II", len(lv.segments), 0) + entries)
         if transaction == 2:
             _content(out, lv)
@@ -197,8 +206,18 @@ def _content(out: list[bytearray], lv: Lv) -> None:
 def _physical(device: bytearray, index: int, members: int, names: bool) -> None:
     blocks = len(device) // BLOCK
     areas = [n % blocks for n in AREAS]
-    head = bytes(8) + struct.pack("<HHI", 1, 0x10, 7) + bytes(32) + struct.pack("<I", 512) + bytes(12) + struct.pack("<Q", len(device)) + bytes(16)
-    head += b"CS" + struct.pack("<IHII", 1, 4, BLOCK, AREA * BLOCK) + struct.pack("<8Q", *areas, 0, 0, 0, 0) + struct.pack("<II", 16, 2) + KEY
+    head = (
+        bytes(8)
+        + struct.pack("<HHI", 1, 0x10, 7)
+        + bytes(32)
+        + struct.pack("<I", 512)
+        + bytes(12)
+        + struct.pack("<Q", len(device))
+        + bytes(16)
+    )
+    head += (
+        b"CS" + struct.pack("<IHII", 1, 4, BLOCK, AREA * BLOCK) + struct.pack("<8Q", *areas, 0, 0, 0, 0) + struct.pack("<II", 16, 2) + KEY
+    )
     head += bytes(112) + pv_id(index).bytes + GROUP.bytes + bytes(176)
     assert len(head) == 512
     head = signed(head)

@@ -206,7 +206,7 @@ def test_trees_that_return_to_themselves_end():
         one(bytes(loop))[0][0].read_at(0, 1 << 20)
         raise Corrupt("no volume", None, "the map leads nowhere: nothing but slack")
     spin = bytearray(made.devices[0])
-    entry = (((55 | 2 << 60)).to_bytes(8, "little"), (54).to_bytes(8, "little"))
+    entry = ((55 | 2 << 60).to_bytes(8, "little"), (54).to_bytes(8, "little"))
     spin[54 * BLOCK : 55 * BLOCK] = node(54, [entry, entry], 0xF, False, 1)
     volumes, findings = one(bytes(spin))
     assert any("the tree returns to block 0x36" in f for f in findings)
@@ -248,6 +248,20 @@ def test_one_device_of_a_fusion_set_is_refused(number):
     made = container([Vol("Fused", content=b"near", far=b"far")], fusion=32)
     with pytest.raises(Unsupported, match="one of the two devices"):
         one(bytes(made.devices[number]))
+
+
+def test_the_first_device_twice_is_not_taken_for_a_set():
+    """Blocks of the second device would be read from the first."""
+    made = container([Vol("Fused", content=b"near", far=b"far")], fusion=32)
+    with pytest.raises(Unsupported, match="twice"):
+        FORMAT.open([volume(bytes(made.devices[0]), 0), volume(bytes(made.devices[0]), 1)], Budget())
+
+
+def test_a_second_device_that_breaks_off_is_reported():
+    made = container([Vol("Fused", content=b"near", far=b"far")], fusion=32)
+    budget = Budget()
+    FORMAT.open([volume(bytes(made.devices[0]), 0), volume(bytes(made.devices[1][: 20 * BLOCK]), 1)], budget)
+    assert any(f.kind == "Truncated" and "32 blocks on the second device, which has 20" in f.found for f in budget.findings)
 
 
 def test_a_set_on_two_images(tmp_path):

@@ -196,7 +196,7 @@ def test_a_fusion_set_on_two_images(tmp_path):
 
 
 def test_bytes_in_no_segment_are_unreadable():
-    volumes, findings = made([Lv("Gap", [(0, 110, 5), (0, 120, 5)], HFS, hole=2)])
+    volumes, _ = made([Lv("Gap", [(0, 110, 5), (0, 120, 5)], HFS, hole=2)])
     assert volumes[0].read_at(0, 5 * BLOCK) == HFS[: 5 * BLOCK]
     with pytest.raises(Unreadable, match="no segment"):
         volumes[0].read_at(5 * BLOCK, 1)
@@ -250,7 +250,9 @@ def test_other_bytes_are_no_group():
 
 
 def test_the_kernels_property_lists():
-    text = b'<dict ID="0"><key>a</key><integer size="32" ID="1">0x1f</integer><key>b</key><array ID="2"><reference IDREF="1"/><true/></array>'
+    text = (
+        b'<dict ID="0"><key>a</key><integer size="32" ID="1">0x1f</integer><key>b</key><array ID="2"><reference IDREF="1"/><true/></array>'
+    )
     text += b'<key>c</key><data ID="3">AQI=</data><key>d &amp; e</key><string/><key>f</key><dict/></dict>\0\0\0'
     assert plist(text, Budget()) == {"a": 31, "b": [31, True], "c": b"\1\2", "d & e": "", "f": {}}
     for bad in (

@@ -200,12 +200,15 @@ class Container:
             raise Corrupt(what, self.blocks.span(block), "another size of blocks than the container's")
         out: Runs = []
         for number, base in enumerate(self.bases):
-            out += self._device(raw, apfs.SPACEMAN_DEVICES[number], base, block)
+            out += self._device(raw, number, base, block)
         return out
 
-    def _device(self, raw: bytes, at: int, base: int, block: int) -> Runs:
-        device = parse(apfs.SPACEMAN_DEVICE, MemorySource(raw), at, "APFS space manager")
+    def _device(self, raw: bytes, number: int, base: int, block: int) -> Runs:
+        device = parse(apfs.SPACEMAN_DEVICE, MemorySource(raw), apfs.SPACEMAN_DEVICES[number], "APFS space manager")
         what, wanted = "APFS space manager", device.cabs or device.cibs
+        if number and device.blocks * self.blocks.size > self.devices[number].size:
+            found = f"{device.blocks} blocks on the second device, which has {self.devices[number].size // self.blocks.size}"
+            self.budget.report(Truncated("APFS container", self.blocks.span(block), found))
         if device.at + wanted * 8 > len(raw):
             raise Corrupt(what, self.blocks.span(block), f"{wanted} block numbers at {device.at}")
         places = struct.unpack_from(f"<{wanted}Q", raw, device.at)
@@ -284,7 +287,7 @@ def open_container(sources: Sequence[ByteSource], budget: Budget) -> Container:
     if len(sources) > 2:
         raise Unsupported("APFS container", span_of(sources[0], 0, 48), f"{len(sources)} devices of one container")
     problems: list[EvidenceError] = []
-    tried: list[tuple[int, Container]] = []
+    tried: list[Container] = []
     for main, second in (sources, sources[::-1]):
         quiet = Budget(budget.limits, budget.cancelled)
         try:
@@ -292,12 +295,16 @@ def open_container(sources: Sequence[ByteSource], budget: Budget) -> Container:
             found = checkpoints(blocks, header(main), quiet)
             made = Container(blocks, found, (main, second), budget)
             if next(made.volumes(), None) is not None and found[0].block:
-                tried.append((found[0].xid, made))
+                tried.append(made)
         except EvidenceError as error:
             problems.append(error)
+    if len(tried) == 2:
+        raise Unsupported(
+            "APFS container", span_of(sources[0], 0, 48), "both devices lead to volumes: the first device of a Fusion set twice"
+        )
     if not tried:
         raise problems[0] if problems else Corrupt("APFS Fusion container", span_of(sources[0], 0, 48), "neither device leads to a volume")
-    made = max(tried, key=lambda pair: pair[0])[1]
+    (made,) = tried
     _cache(made, budget)
     return made
 

@@ -24,6 +24,8 @@ _HEAD, _INFO = apfs.OBJECT_LAYOUT.size, apfs.BTREE_INFO_LAYOUT.size
 _NODE = _HEAD + apfs.BTREE_NODE_LAYOUT.size
 _MOD = 0xFFFFFFFF
 _DEEPEST = 16
+_KEPT = 4096
+"""Nodes of an object map that are remembered: 16 MiB of the commonest blocks."""
 _NONE = 0xFFFF
 ROOT, LEAF, FIXED, NO_HEADER = 1, 2, 4, 16
 DELETED, ENCRYPTED = 1, 4
@@ -212,11 +214,13 @@ class Omap:
         block, sizes = self.tree, (0, 0)
         wanted = struct.pack(">2Q", oid, xid)
         for _ in range(_DEEPEST + 1):
-            if block not in self._nodes:
-                if len(self._nodes) >= 4096:
+            known = self._nodes.get(block)
+            if known is None:
+                known = walk.node(block, sizes)
+                if len(self._nodes) >= _KEPT:
                     self._nodes.clear()
-                self._nodes[block] = walk.node(block, sizes)
-            node, sizes = self._nodes[block]
+                self._nodes[block] = known
+            node, sizes = known
             index = bisect_right(node.entries, wanted, key=lambda entry: _ordered(entry[0])) - 1
             if index < 0:
                 break

@@ -184,11 +184,12 @@ class ApfsVolume(ByteSource):
         found = self.omap.find(oid, self.xid)
         blocks = self.container.blocks
         if not found.flags & ENCRYPTED:
-            return blocks.object(found.block, what, 0, max(1, found.size // blocks.size))
+            return blocks.object(found.block, what, 0, max(1, min(found.size // blocks.size, 16)))
         if self.opener is None:
             raise Locked(what, blocks.span(found.block), "the node is encrypted, and there is no key")
-        blocks.read(found.block, what)  # Truncated past the end
-        raw = self.opener(0).read_at(found.block * blocks.size, blocks.size)
+        count = max(1, min(found.size // blocks.size, 16))
+        blocks.read(found.block, what, count)  # Truncated past the end
+        raw = self.opener(0).read_at(found.block * blocks.size, count * blocks.size)
         if not sealed(raw):
             raise Corrupt(what, blocks.span(found.block), f"block {found.block:#x}: the checksum does not hold after decryption")
         return raw
@@ -244,18 +245,17 @@ def _time(ns: int) -> Timestamp:
 
 
 def _extents(container: Container, root: int, budget: Budget, nodes: set[int]) -> tuple[Runs, int]:
-    """The runs that an extent reference tree lists, and how many parts of it were broken."""
+    """The runs that an extent reference tree lists, and how many parts of it were broken; of trees that share nodes each once."""
     out: Runs = []
-    if not root:
+    if not root or root in nodes:
         return out, 0
-    walk = Walk(container.blocks, "APFS extent tree", budget)
+    walk = Walk(container.blocks, "APFS extent tree", budget, nodes)
     for key, value in walk.entries(root):
         if value is None or len(key) < 8 or len(value) < 8:
             continue
         number, length = struct.unpack("<Q", key[:8])[0], struct.unpack("<Q", value[:8])[0]
         if number >> 60 == _EXTENT:
             out.append((number & _ID, length & _ID))
-    nodes |= walk.seen
     return out, walk.broken
 
 
@@ -288,10 +288,15 @@ def owned(container: Container, head: Any, block: int, omap: Omap, listed: Itera
     limit = [(base, device.size // container.blocks.size) for base, device in zip(container.bases, container.devices, strict=True)]
     out.plain = _inside(union([*out.plain, *((n, 1) for n in nodes)]), limit, container, budget)
     out.secret = minus(_inside(union(secret), limit, container, budget), out.plain)
-    taken = union([*out.plain, *out.secret])
-    for xid, runs in kept.items():
-        out.kept[xid] = minus(_inside(union(runs), limit, container, budget), taken)
-        taken = union([*taken, *out.kept[xid]])
+    live = union([*out.plain, *out.secret])
+    parts = sorted((first, number, count, xid) for number, (xid, runs) in enumerate(kept.items()) for first, count in runs)
+    out.kept = {xid: [] for xid in kept}
+    at = 0
+    for first, _, count, xid in parts:
+        if first + count > at:
+            out.kept[xid].append((max(first, at), first + count - max(first, at)))
+            at = first + count
+    out.kept = {xid: minus(_inside(union(runs), limit, container, budget), live) for xid, runs in out.kept.items()}
     return out
 
 
