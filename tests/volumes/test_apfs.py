@@ -6,9 +6,12 @@ import gzip
 import io
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import forensiclib as fl
 from forensiclib.core.entry import beneath
@@ -336,3 +339,16 @@ class TestFreeContract(SourceContract):
 
 def test_the_layer_is_asked_through_opened():
     assert len(opened(FORMAT, [bytes(container(SEVERAL).devices[0])])[0]) == 8
+
+
+RUNS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)), max_size=12)
+
+
+@given(RUNS, RUNS)
+def test_runs_are_sets_of_blocks(one, two):
+    def blocks(runs):
+        return {b for first, count in runs for b in range(first, first + count)}
+
+    assert blocks(union(one)) == blocks(one) and blocks(minus(union(one), union(two))) == blocks(one) - blocks(two)
+    for runs in (union(one), minus(union(one), union(two))):
+        assert all(count > 0 for _, count in runs) and all(sum(a) <= b[0] for a, b in pairwise(runs))
