@@ -125,6 +125,51 @@ def read_keybag(container: Container, block: int, count: int, key: bytes, kind: 
     return out
 
 
+@dataclass(slots=True)
+class _Bag:
+    """What the keybags have for a volume: its own wrapped key, those of people, their hint; or that hardware keeps them."""
+
+    volume: Wrapped | None = None
+    people: list[Wrapped] = field(default_factory=list)
+    hint: str = ""
+    hardware: bool = False
+
+
+def _bag(volume: ApfsVolume, budget: Budget) -> _Bag:
+    """The keys of a volume. What cannot be read is reported, or means hardware."""
+    container, head, out = volume.container, volume.container.head, _Bag()
+    try:
+        if not head.keybag:
+            raise Corrupt("APFS keybag", container.blocks.span(container.current.block), "the container has none")
+        entries = read_keybag(container, head.keybag, head.keybag_blocks, container.uuid, _CONTAINER_BAG)
+        mine = [(tag, data) for uuid, tag, data in entries if uuid == volume.uuid]
+        for data in [data for tag, data in mine if tag == _KEY]:
+            out.volume = wrapped_key(volume.uuid, data)
+        places = [data for tag, data in mine if tag == _RECORDS and len(data) >= 16]
+        if not places:
+            raise Corrupt("APFS keybag", container.blocks.span(head.keybag), f"no keys of volume {volume.uuid}")
+        block, count = struct.unpack_from("<2Q", places[0])
+        _people(out, read_keybag(container, block, count, volume.uuid.bytes, _VOLUME_BAG), volume, block, budget)
+    except (EvidenceError, ValueError) as error:
+        out.hardware = not head.flags & 4
+        if not out.hardware:
+            damage = Corrupt("APFS keybag", container.blocks.span(head.keybag), str(error))
+            budget.report(error if isinstance(error, EvidenceError) else damage, volume.name)
+    return out
+
+
+def _people(out: _Bag, entries: list[tuple[UUID, int, bytes]], volume: ApfsVolume, block: int, budget: Budget) -> None:
+    for uuid, tag, data in entries:
+        if tag == _HINT:
+            out.hint = escape(data.decode("utf-8", "replace"))
+        elif tag == _RECORDS:
+            try:
+                out.people.append(wrapped_key(uuid, data))
+            except ValueError as error:
+                text = f"key of {apfs.KEY_USERS.get(str(uuid), f'user {uuid}')}: {error}"
+                budget.report(Corrupt("APFS keybag", volume.container.blocks.span(block), text), volume.name)
+
+
 class ApfsLock(Lock):
     """An encrypted APFS volume, or a snapshot of one."""
 
@@ -132,59 +177,18 @@ class ApfsLock(Lock):
 
     def __init__(self, volume: ApfsVolume, budget: Budget) -> None:
         self._volume = volume
-        self._keys: list[Wrapped] = []
-        self._wrapped: Wrapped | None = None
-        self._hardware = False
-        hint = self._read(budget)
-        holders = [k.holder for k in self._keys]
-        personal = any(h == "personal recovery key" for h in holders)
-        self.needs: tuple[str, ...] = ("password", "recovery key") if personal else ("password",)
-        if self._hardware:
+        if "keybag" not in volume.family:
+            volume.family["keybag"] = _bag(volume, budget)
+        bag: _Bag = volume.family["keybag"]
+        self._bag = bag
+        holders = [k.holder for k in bag.people]
+        self.needs: tuple[str, ...] = ("password", "recovery key") if "personal recovery key" in holders else ("password",)
+        if bag.hardware:
             self.needs = ("machine itself, whose chip holds the keys",)
         self.facts: Mapping[str, str] = {
-            "cipher": "AES-XTS 128", "uuid": str(volume.uuid), "keys": ", ".join(holders), "hint": hint,
-            "derivation": ", ".join(sorted({f"PBKDF2-SHA256, {k.rounds} rounds" for k in self._keys})),
+            "cipher": "AES-XTS 128", "uuid": str(volume.uuid), "keys": ", ".join(holders), "hint": bag.hint,
+            "derivation": ", ".join(sorted({f"PBKDF2-SHA256, {k.rounds} rounds" for k in bag.people})),
         }  # fmt: skip
-
-    def _read(self, budget: Budget) -> str:
-        """Fill in the keys of the bags; gives the hint. What cannot be read is reported, or means hardware."""
-        volume, container = self._volume, self._volume.container
-        head = container.head
-        try:
-            if not head.keybag:
-                raise Corrupt(
-                    "APFS keybag", container.blocks.span(container.current.block), "the volume is encrypted, the container has none"
-                )
-            bag = read_keybag(container, head.keybag, head.keybag_blocks, container.uuid, _CONTAINER_BAG)
-            mine = [(tag, data) for uuid, tag, data in bag if uuid == volume.uuid]
-            for data in [data for tag, data in mine if tag == _KEY]:
-                self._wrapped = wrapped_key(volume.uuid, data)
-            places = [data for tag, data in mine if tag == _RECORDS and len(data) >= 16]
-            if not places:
-                raise Corrupt("APFS keybag", container.blocks.span(head.keybag), f"no keys of volume {volume.uuid}")
-            block, count = struct.unpack_from("<2Q", places[0])
-            return self._people(read_keybag(container, block, count, volume.uuid.bytes, _VOLUME_BAG), block, budget)
-        except (EvidenceError, ValueError) as error:
-            self._hardware = not container.head.flags & 4
-            if not self._hardware:
-                problem = (
-                    error if isinstance(error, EvidenceError) else Corrupt("APFS keybag", container.blocks.span(head.keybag), str(error))
-                )
-                budget.report(problem, volume.name)
-        return ""
-
-    def _people(self, bag: list[tuple[UUID, int, bytes]], block: int, budget: Budget) -> str:
-        hint = ""
-        for uuid, tag, data in bag:
-            if tag == _HINT:
-                hint = escape(data.decode("utf-8", "replace"))
-            elif tag == _RECORDS:
-                try:
-                    self._keys.append(wrapped_key(uuid, data))
-                except ValueError as error:
-                    text = f"key of {apfs.KEY_USERS.get(str(uuid), f'user {uuid}')}: {error}"
-                    budget.report(Corrupt("APFS keybag", self._volume.container.blocks.span(block), text), self._volume.name)
-        return hint
 
     def unlock(self, keys: Keys, budget: Budget) -> ByteSource:
         """The volume with its key (see stores.apfs.volume.ApfsVolume), once the root of its file system tree has proven it.
@@ -193,9 +197,11 @@ class ApfsLock(Lock):
         """
         volume = self._volume
         where = volume.container.blocks.span(volume.block)
-        if self._hardware:
+        if self._bag.hardware:
             raise Locked("APFS volume", where, "its keys are kept by hardware (T2, Apple silicon): no password opens an image of it")
-        key = self._key(keys, budget) if self._wrapped is not None else None
+        if keys not in volume.family:  # once for the volume and all its snapshots
+            volume.family[keys] = self._key(keys, budget)
+        key = volume.family[keys]
         if key is None:
             found = f"no key opens it; its keys: {self.facts['keys'] or 'none that could be read'}"
             raise Locked("APFS volume", where, found)
@@ -211,10 +217,11 @@ class ApfsLock(Lock):
 
     def _key(self, keys: Keys, budget: Budget) -> tuple[bytes, bytes] | None:
         """Both halves of the volume's key."""
-        wrapped = self._wrapped
-        assert wrapped is not None  # asked before
+        wrapped = self._bag.volume
+        if wrapped is None:
+            return None
         for secret in spellings(keys):
-            for person in self._keys:
+            for person in self._bag.people:
                 if not person.rounds:
                     continue
                 size = 16 if person.method & _SHORT else 32

@@ -103,14 +103,16 @@ class ApfsVolume(ByteSource):
     runs     (first block, count) in order; ``secret`` those of them that are encrypted when the volume is
     opener   number -> the container's addresses with every block decrypted, the number added to that of each sector of 512
              bytes; None when nothing is encrypted or no key was given
+    family   what a room keeps for the volume and its snapshots together
     """
 
-    __slots__ = ("_at", "_source", "block", "container", "head", "omap", "opener", "runs", "secret", "size", "xid")
+    __slots__ = ("_at", "_source", "block", "container", "family", "head", "omap", "opener", "runs", "secret", "size", "xid")
 
     def __init__(
         self, container: Container, head: Any, block: int, omap: Omap, xid: int, runs: Runs, secret: Runs,
-        opener: Callable[[int], ByteSource] | None = None,
+        opener: Callable[[int], ByteSource] | None = None, family: dict[Any, Any] | None = None,
     ) -> None:  # fmt: skip
+        self.family: dict[Any, Any] = {} if family is None else family
         self.container, self.head, self.block, self.omap, self.xid = container, head, block, omap, xid
         self.secret, self.opener = secret, opener
         size, base = container.blocks.size, container.blocks.source
@@ -156,7 +158,7 @@ class ApfsVolume(ByteSource):
 
     def opened(self, opener: Callable[[int], ByteSource]) -> ApfsVolume:
         """The same with a key."""
-        return ApfsVolume(self.container, self.head, self.block, self.omap, self.xid, self.runs, self.secret, opener)
+        return ApfsVolume(self.container, self.head, self.block, self.omap, self.xid, self.runs, self.secret, opener, self.family)
 
     def place(self, block: int) -> int | None:
         """Where in this source a block of the container is; None when it is not the volume's."""
@@ -331,5 +333,6 @@ def open_volume(container: Container, block: int, budget: Budget) -> tuple[ApfsV
             mine.kept.pop(snapshot.xid, None)  # nobody's then: see the blocks of no volume
             continue
         runs = mine.kept.get(snapshot.xid, [])
-        out.append((snapshot, ApfsVolume(container, then, snapshot.block, omap, snapshot.xid, runs, minus(runs, [(snapshot.block, 1)]))))
+        secret = minus(runs, [(snapshot.block, 1)])
+        out.append((snapshot, ApfsVolume(container, then, snapshot.block, omap, snapshot.xid, runs, secret, family=volume.family)))
     return volume, out, mine
