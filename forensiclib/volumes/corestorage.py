@@ -17,6 +17,9 @@ from forensiclib.volumes._raid import Missing
 
 __all__ = ["FORMAT", "open_corestorage", "probe"]
 
+_MOST = 256
+"""Times the bytes of the physical volumes that are there: a volume stated to be larger is damage, and reading it would not end."""
+
 
 def open_corestorage(members: Sequence[Volume], budget: Budget) -> list[Volume]:
     """The logical volumes of every group of which a physical volume is here, then what of these belongs to none as slack.
@@ -67,7 +70,9 @@ def _facts(group: Group, mine: Sequence[tuple[Volume, Physical]], budget: Budget
         text = f"older metadata tell of logical volumes that are no more: {', '.join(group.past[:20])}"
         budget.report(Finding.note("CoreStorage group", text, group.name, where))
     if len(group.members) > 1:
-        text = f"{len(group.members)} physical volumes (Fusion): which copy of a block is the newer one is not looked up"
+        text = (
+            f"{len(group.members)} physical volumes (Fusion): read where the segments are; whether newer copies lie elsewhere is not known"
+        )
         budget.report(Finding.note("CoreStorage group", text, group.name, where))
 
 
@@ -89,25 +94,29 @@ def _content(group: Group, described: Described, budget: Budget) -> ByteSource:
     parts: list[ByteSource] = []
     at, size = 0, group.block
     where = described.name or described.uuid
+    end = described.size
+    if end > _MOST * sum(p.source.size for p in group.there.values()):
+        end = 0
+        budget.report(Corrupt("CoreStorage logical volume", None, f"{described.size} bytes cannot be: nothing is given of it"), where)
     for segment in sorted(described.segments, key=lambda s: s.logical):
         budget.item()
         start, length = segment.logical * size, segment.blocks * size
         if start < at:
             budget.report(Corrupt("CoreStorage segments", None, f"they overlap at byte {start}"), where)
             start, length = at, max(0, start + length - at)
-        if start >= described.size or not length:
+        if start >= end or not length:
             continue
         if start > at:
             parts.append(Missing(start - at, f"logical volume {where}: no segment for bytes {at} to {start - 1}"))
-        length = min(length, described.size - start)
+        length = min(length, end - start)
         first = segment.first * size + start - segment.logical * size
         parts += _piece(group, segment.index, first, length)
         at = start + length
-    if at < described.size:
-        text = f"logical volume {where}: no segment for bytes {at} to {described.size - 1}"
+    if at < end:
+        text = f"logical volume {where}: no segment for bytes {at} to {end - 1}"
         if described.problem is None:
             budget.report(Corrupt("CoreStorage segments", None, text), where)
-        parts.append(Missing(described.size - at, text))
+        parts.append(Missing(end - at, text))
     return parts[0] if len(parts) == 1 else ConcatSource(parts)
 
 

@@ -193,6 +193,8 @@ def group(volumes: list[Lv], sizes: tuple[int, ...] = (400,), *, gone: tuple[Lv,
 
 
 def _content(out: list[bytearray], lv: Lv) -> None:
+    if lv.blocks > 1 << 20:
+        return
     data = lv.content.ljust(lv.blocks * BLOCK, b"\0")[: lv.blocks * BLOCK]
     if lv.secret:
         tweak = hashlib.sha256(lv.key + lv.family.bytes).digest()[:16]

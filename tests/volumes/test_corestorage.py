@@ -161,6 +161,13 @@ def test_one_good_copy_of_a_block_of_metadata_is_enough():
     assert sum("blocks do not hold" in f.found for f in budget.findings) == 2
 
 
+def test_a_size_that_cannot_be_gives_nothing_and_says_so():
+    lv = Lv("Huge", [(0, 110, 10)], HFS, hole=1 << 40)
+    lv.segments.append((0, 130, 1))
+    volumes, findings = made([lv])
+    assert volumes[0].size == 0 and any("cannot be" in f for f in findings)
+
+
 def test_other_bytes_are_no_group():
     for data in (b"", bytes(1 << 16), b"\xff" * (1 << 16)):
         assert not probe(MemorySource(data))
