@@ -70,9 +70,7 @@ def _facts(group: Group, mine: Sequence[tuple[Volume, Physical]], budget: Budget
         text = f"older metadata tell of logical volumes that are no more: {', '.join(group.past[:20])}"
         budget.report(Finding.note("CoreStorage group", text, group.name, where))
     if len(group.members) > 1:
-        text = (
-            f"{len(group.members)} physical volumes (Fusion): read where the segments are; whether newer copies lie elsewhere is not known"
-        )
+        text = f"{len(group.members)} physical volumes (Fusion): read where the segments are; whether newer copies lie elsewhere is unknown"
         budget.report(Finding.note("CoreStorage group", text, group.name, where))
 
 

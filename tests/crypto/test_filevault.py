@@ -33,6 +33,7 @@ def small(corpus, tmp_path_factory):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.bulk
 @pytest.mark.corpus
 def test_the_volume_of_cryptsetups_tests(small):
     """Its numbers are those of cryptsetup fvault2Dump."""

@@ -114,6 +114,7 @@ def test_a_checkpoint_whose_object_map_is_damaged_gives_way_to_the_one_before(co
     assert [v.label for v in volumes if v.state == "allocated"] == ["Mount me daddy"]
 
 
+@pytest.mark.drivers
 def test_what_mkapfs_makes_and_apfsck_finds_nothing_wrong_with(tmp_path):
     if shutil.which("mkapfs") is None and not Path("/usr/sbin/mkapfs").exists():
         pytest.skip("not installed: mkapfs (apfsprogs)")
