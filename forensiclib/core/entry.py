@@ -5,18 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from forensiclib.core.batch import Batch, batch_of
 from forensiclib.core.errors import UsageError
 from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import State
-from forensiclib.core.source import ByteSource
+from forensiclib.core.source import ByteSource, filled
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume"]
+__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume", "beneath"]
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
 Verdict = Literal["", "intact", "partly overwritten", "overwritten", "unknown"]
@@ -40,6 +40,20 @@ class _Over(ByteSource):
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         return self.data.trace(offset, n)
+
+
+_S = TypeVar("_S", bound=ByteSource)
+
+
+def beneath(source: ByteSource, kind: type[_S]) -> _S | None:
+    """The source of that class under facts and filled damage, which leave its bytes where they are; None when there is none.
+    What a layer knows of a volume besides its bytes reaches the room that unlocks or reads it so."""
+    while not isinstance(source, kind):
+        inner = source.data if isinstance(source, _Over) else filled(source)
+        if inner is None:
+            return None
+        source = inner
+    return source
 
 
 @dataclass(frozen=True, slots=True)

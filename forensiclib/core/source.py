@@ -31,6 +31,7 @@ __all__ = [
     "as_file",
     "clip",
     "fill_bad",
+    "filled",
 ]
 
 WritableBuffer = bytearray | memoryview
@@ -474,6 +475,11 @@ def fill_bad(source: ByteSource, report: Callable[[EvidenceError], None], grain:
     """The same source with unreadable grains read as zero, each reported. For jobs that must go on
     past damage (recovery, carving, hashing with a finding); never a default."""
     return _FillBad(source, report, grain)
+
+
+def filled(source: ByteSource) -> ByteSource | None:
+    """The source whose damage fill_bad fills; None for any other source."""
+    return source._base if isinstance(source, _FillBad) else None
 
 
 class _File(io.RawIOBase):

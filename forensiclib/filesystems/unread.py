@@ -39,6 +39,7 @@ def _format(name: str, title: str, signature: Signature, reference: str) -> File
 
 
 FORMATS = (
+    _format("apfs", "APFS volume", Signature(b"APSB", 32), "Apple File System Reference: apfs_superblock_t"),
     _format("btrfs", "Btrfs", Signature(b"_BHRfS_M", 0x10040), "Btrfs on-disk format: superblock at 64 KiB"),
     _format("xfs", "XFS", Signature(b"XFSB"), "XFS Algorithms & Data Structures: superblock"),
     _format("f2fs", "F2FS", Signature(b"\x10\x20\xf5\xf2", 1024), "Linux: include/linux/f2fs_fs.h, struct f2fs_super_block"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forensiclib.core.entry import Volume, beneath
 from forensiclib.core.errors import Corrupt, EvidenceError, Unreadable, UsageError
 from forensiclib.core.source import (
     ByteSource,
@@ -216,3 +217,10 @@ def test_evidence_is_opened_read_only(tmp_path):
     with pytest.raises(OSError):
         os.write(source._fd, b"x")
     assert path.read_bytes() == b"abc"
+
+
+def test_beneath_finds_a_source_under_facts_and_filled_damage():
+    inner = MemorySource(BASE)
+    volume = Volume(fill_bad(Volume(inner, index=1, start=0, scheme="x"), lambda e: None), index=0, start=0, scheme="y")
+    assert beneath(volume, MemorySource) is inner and beneath(inner, MemorySource) is inner
+    assert beneath(SliceSource(inner, 0, 4), MemorySource) is None  # other bytes

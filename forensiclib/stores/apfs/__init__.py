@@ -1,0 +1,1 @@
+"""APFS: objects, B-trees, the space manager, and which blocks are whose."""
