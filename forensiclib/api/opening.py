@@ -232,7 +232,7 @@ class OpenImage(Image):
             files.mount(self.tree)
             self._volumes = [files]
         if self._volumes is None:
-            self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
+            self._volumes = stacked(self, divided(self))
         return self._volumes
 
     def _whole(self) -> Volume:
@@ -395,13 +395,21 @@ def _root_of(source: ByteSource) -> str:
     return spans[0].root if spans else "source"
 
 
+def divided(image: OpenImage) -> list[Volume]:
+    """The partitions of an image; the image as one volume when it has no partition table, or when the whole of it looks like a
+    member of an array or group (scheme "disk")."""
+    if any(layer.disks and layer.probe(image.data) for layer in image.run.catalog.layers):
+        return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]
+    return table(image.data, image.run, image.sector_size, image.name) or [image._whole()]
+
+
 def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     """Volumes of volumes: what keys unlock, what LVM, RAID and snapshots make, partition tables inside of these; until
     nothing new comes. A volume that is only a member keeps its place in the list and says of what."""
     run = image.run
     found = [_opened(image, v) for v in base]
     for number, other in enumerate(image.others, 1):
-        for volume in table(other.data, run, other.sector_size, other.name) or [other._whole()]:
+        for volume in divided(other):
             where = f"gap@{volume.start}" if volume.state == "slack" else str(volume.index)
             volume.start = -1  # it does not lie in the first image: see trace
             found.append(_opened(image, volume, None, f"with{number}.{where}", (other.format, f"{volume.scheme}:{where}")))
@@ -416,8 +424,8 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
                 made += _layered(image, layer, group)
             asked.update((layer.name, v.name) for v in members)
         for volume in fresh:
-            if not _may_join(volume) or len(volume.layers) < 3:
-                continue  # partition tables are looked for in what layers and keys gave; the image's own was read
+            if not _may_join(volume) or (len(volume.layers) < 3 and volume.scheme != "disk"):
+                continue  # partition tables are looked for in what layers and keys gave and in whole disks; others were read
             for inner in table(volume, run, image.sector_size, f"volume {volume.name}"):
                 volume.member_of = inner.scheme
                 name = f"gap@{inner.start}" if inner.state == "slack" else str(inner.index)
