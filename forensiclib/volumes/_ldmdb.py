@@ -176,7 +176,7 @@ def dynamic(source: ByteSource, budget: Budget) -> Dynamic:
         raise Unsupported("LDM private header", where, f"version {head.major}.{head.minor}")
     end = (head.config_start + head.config_size) * unit
     if end > source.size:
-        raise Truncated("LDM database", where, f"{head.config_size} sectors from {head.config_start}, of {source.size // unit} that are there")
+        raise Truncated("LDM database", where, f"{head.config_size} sectors from {head.config_start} of {source.size // unit}")
     return Dynamic(
         _text(head.disk).lower(), _text(head.group).lower(), _text(head.group_name), unit, head.data_start * unit, head.data_size * unit,
         head.config_start * unit, head.config_size * unit,

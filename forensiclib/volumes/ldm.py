@@ -177,7 +177,9 @@ class _Group:
         wide = n - (component.kind == RAID5)
         size = planned.size * unit
         if not component.chunk or n < (3 if component.kind == RAID5 else 1) or min(p.size for p in parts) * unit * wide < size:
-            text = f"{component.name}: {n} columns of {min(p.size for p in parts)} sectors, chunks of {component.chunk}, volume of {planned.size}"
+            text = (
+                f"{n} columns of {min(p.size for p in parts)} sectors, chunks of {component.chunk}, for {planned.size}"
+            )
             raise Corrupt("LDM component", None, text)
         if all(isinstance(s, Missing) for s in sources):
             return Missing(size, ""), ""
@@ -192,7 +194,7 @@ class _Group:
         if not behind:
             return sources
         out = len(behind) == 1 and not gone
-        text = f"{len(behind)} of its disks are behind: {'not read, worked out from the others' if out else 'read, for too little else is there'}"
+        text = f"{len(behind)} of its disks are behind: {'worked out from the others' if out else 'read, for too little else is there'}"
         self.budget.report(Finding.note("LDM component", text, f"{self.label}/{planned.name}"))
         return [Missing(s.size, "a disk that is behind") if out and i in behind else s for i, s in enumerate(sources)]
 
