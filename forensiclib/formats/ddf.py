@@ -1,8 +1,8 @@
 """SNIA Common RAID Disk Data Format (DDF): what RAID controllers, mainboards and mdadm keep at the end of every member.
 
 SNIA, Common RAID Disk Data Format Specification, revision 2.0. All integers are big-endian; sizes and offsets are in blocks
-of 512 bytes, those of sections count from their header. Every structure has the CRC-32 of IEEE 802.3 over all of it, with
-the field itself as ones.
+of 512 bytes, those of sections count from their header. Every structure has a CRC-32 (polynomial of IEEE 802.3) over all of it,
+with the field itself as ones.
 """
 
 from __future__ import annotations

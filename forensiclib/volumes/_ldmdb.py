@@ -19,6 +19,8 @@ from forensiclib.volumes._parts import span_of
 __all__ = ["Component", "Database", "Dynamic", "Held", "Partition", "Planned", "database", "dynamic", "heads", "table_unit"]
 
 UNITS = (512, 4096)
+LARGEST = 64 << 20
+"""Bytes of a database; Windows makes them of 1 MiB."""
 MANY_PARTS = 64
 """Blocks of one record. The longest that Windows writes, a disk with its device path, takes two or three."""
 
@@ -175,6 +177,8 @@ def dynamic(source: ByteSource, budget: Budget) -> Dynamic:
     if head.major != 2:
         raise Unsupported("LDM private header", where, f"version {head.major}.{head.minor}")
     end = (head.config_start + head.config_size) * unit
+    if head.config_size * unit > LARGEST:
+        raise Corrupt("LDM private header", where, f"a database of {head.config_size} sectors")
     if end > source.size:
         raise Truncated("LDM database", where, f"{head.config_size} sectors from {head.config_start} of {source.size // unit}")
     return Dynamic(

@@ -10,7 +10,7 @@ from typing import Any
 
 from forensiclib.core.declare import VolumeLayer
 from forensiclib.core.entry import Volume
-from forensiclib.core.errors import Corrupt, EvidenceError, NotThisFormat, Truncated, Unsupported
+from forensiclib.core.errors import Corrupt, EvidenceError, LimitExceeded, NotThisFormat, Truncated, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ConcatSource
@@ -49,13 +49,13 @@ class _Basic:
 
 @dataclass(slots=True)
 class _Disk:
-    """A member: its header in force, what it says of itself and of all, its configurations."""
+    """A member: its header in force (``at``), what it says of itself and of all, its configurations."""
 
     volume: Volume
     guid: bytes
     sequence: int
     reference: int
-    end: int
+    at: int
     disks: dict[int, dict[str, Any]] = field(default_factory=dict)
     named: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     basics: list[_Basic] = field(default_factory=list)
@@ -92,8 +92,11 @@ def open_ddf(members: Sequence[Volume], budget: Budget) -> list[Volume]:
 
 
 def _checked(raw: bytes) -> tuple[int, int]:
-    """(CRC stored, CRC computed) of a structure."""
-    return int.from_bytes(raw[4:8], "big"), zlib.crc32(raw[8:], zlib.crc32(b"\xff" * 4, zlib.crc32(raw[:4])))
+    """(CRC stored, CRC computed) of a structure. mdadm's starts from zero and is not inverted; other writers use the usual form of
+    this CRC, which is accepted too."""
+    stored, data = int.from_bytes(raw[4:8], "big"), raw[:4] + b"\xff" * 4 + raw[8:]
+    usual, plain = zlib.crc32(data), zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return stored, usual if stored == usual else plain
 
 
 def _header(member: Volume, at: int, what: str, budget: Budget) -> Any:
@@ -127,7 +130,7 @@ def _disk(member: Volume, budget: Budget) -> _Disk:
                 text = f"the copies disagree ({', '.join(f'{c[0]}' for c in copies)}): sequence {head.sequence} is used"
                 budget.report(Finding.note("DDF header", text, "", span_of(member, block * BLOCK, BLOCK)))
             try:
-                return _sections(member, block, head, anchor, budget)
+                return _sections(member, block, head, budget)
             except EvidenceError as error:
                 budget.report(error)
     raise Corrupt("DDF header", span_of(member, max(0, member.size - BLOCK), BLOCK), "neither copy can be read")
@@ -138,7 +141,7 @@ def _section(member: Volume, block: int, at: int, size: int, magic: int, what: s
     length = budget.allocate(what, size * BLOCK)
     raw = member.read_at(start, length) if start < member.size else b""
     where = span_of(member, start, min(len(raw), BLOCK))
-    if len(raw) < length or not raw:
+    if len(raw) < max(length, BLOCK):
         raise Truncated(what, where, f"{len(raw)} of {length} bytes at {start}")
     if raw[:4] != magic.to_bytes(4, "big"):
         raise Corrupt(what, where, f"starts with {raw[:4].hex()}")
@@ -148,10 +151,9 @@ def _section(member: Volume, block: int, at: int, size: int, magic: int, what: s
     return raw
 
 
-def _sections(member: Volume, block: int, head: Any, anchor: Any, budget: Budget) -> _Disk:
+def _sections(member: Volume, block: int, head: Any, budget: Budget) -> _Disk:
     own = _section(member, block, head.data_at, head.data_size, ddf.MAGIC_DATA, "DDF data of the disk", budget)
-    ends = (anchor.primary, anchor.secondary, head.workspace if head.workspace_size and head.workspace else anchor.primary)
-    out = _Disk(member, head.guid, head.sequence, ddf.DISK_DATA.parse(own[:BLOCK]).reference, min(*ends, member.size // BLOCK) * BLOCK)
+    out = _Disk(member, head.guid, head.sequence, ddf.DISK_DATA.parse(own[:BLOCK]).reference, block * BLOCK)
     for at, size, magic, entry, into, key in (
         (head.disks_at, head.disks_size, ddf.MAGIC_DISKS, ddf.PHYSICAL_LAYOUT, out.disks, "reference"),
         (head.volumes_at, head.volumes_size, ddf.MAGIC_VOLUMES, ddf.VIRTUAL_LAYOUT, out.named, "guid"),
@@ -172,6 +174,8 @@ def _sections(member: Volume, block: int, head: Any, anchor: Any, budget: Budget
         if record[:4] != ddf.MAGIC_CONFIG.to_bytes(4, "big"):
             continue
         budget.item()
+        if len(out.basics) >= MOST:
+            raise LimitExceeded("DDF configurations", span_of(member, start + at, BLOCK), f"more than {MOST}")
         stored, computed = _checked(record)
         if stored != computed:
             text = f"checksum {stored:#010x} stored, {computed:#010x} computed"
@@ -193,8 +197,11 @@ class _Group:
         self.newest = max(disks, key=lambda d: d.sequence)
         self.label = _name(self.newest.guid)
         self.disks: dict[int, _Disk] = {}
+        self.basics: dict[bytes, list[_Basic]] = {}
         for disk in disks:
-            where = span_of(disk.volume, disk.end, BLOCK)
+            for basic in disk.basics:
+                self.basics.setdefault(basic.guid, []).append(basic)
+            where = span_of(disk.volume, disk.at, BLOCK)
             if disk.sequence != self.newest.sequence:
                 text = f"disks disagree: sequence {self.newest.sequence} is used, disk {disk.reference:#010x} is at {disk.sequence}"
                 budget.report(Finding.note("DDF header", text, self.label, where))
@@ -206,7 +213,7 @@ class _Group:
 
     def volumes(self) -> Iterator[Volume]:
         """The virtual disks, then slack."""
-        for guid in dict.fromkeys(b.guid for d in self.all for b in d.basics):
+        for guid in [*(g for g in self.newest.named if g in self.basics), *(g for g in self.basics if g not in self.newest.named)]:
             entry = self.newest.named.get(guid)
             label = escape(entry["name"].rstrip(b"\0 \xff").decode("utf-8", "replace")) if entry else ""
             label = label or _name(guid)
@@ -219,7 +226,7 @@ class _Group:
             except EvidenceError as error:
                 self.budget.report(error, label)
         for guid in self.newest.named:
-            if not any(b.guid == guid for d in self.all for b in d.basics):
+            if guid not in self.basics:
                 text = "none of the disks that are here is part of it"
                 self.budget.report(Unsupported("DDF virtual disk", None, text), _name(guid))
         for disk in self.all:
@@ -227,7 +234,7 @@ class _Group:
 
     def _volume(self, guid: bytes, entry: dict[str, Any] | None, label: str) -> Volume:
         basics: dict[int, _Basic] = {}
-        mine = [b for d in self.all for b in d.basics if b.guid == guid]
+        mine = self.basics[guid]
         for one in sorted(mine, key=lambda b: (-b.sequence, -b.disk.sequence)):
             basics.setdefault(one.second, one)
         newest = max(mine, key=lambda b: b.sequence)
@@ -275,7 +282,7 @@ class _Group:
             return Mirror([None if isinstance(p, Missing) else p for p in parts], min(sizes))
         if head.second_level == 2:
             return ConcatSource(parts)
-        if head.second_level in (0, 3) and len(sizes) == 1 and head.level in (0x00, 0x01):
+        if head.second_level in (0, 3) and len(sizes) == 1 and head.level in (0x00, 0x01) and head.chunk_shift <= 20:
             chunk, size = BLOCK << head.chunk_shift, sizes.pop()
             return Stripes(parts, [Zone(0, size // chunk * chunk * len(parts), 0, tuple(range(len(parts))))], chunk)
         text = f"{ddf.SECONDARY.get(head.second_level, head.second_level)} over {ddf.LEVELS.get(head.level, head.level)}"
@@ -284,9 +291,10 @@ class _Group:
     def _basic(self, one: _Basic, label: str) -> ByteSource:
         head, n = one.head, one.head.elements
         where = span_of(one.disk.volume, one.at, BLOCK)
-        if not 0 < n <= len(one.references) or head.chunk_shift > 20:
+        level, qualifier, chunked = head.level, head.qualifier, head.level not in (0x01, 0x0F, 0x1F)
+        if not 0 < n <= len(one.references) or (chunked and head.chunk_shift > 20):
             raise Corrupt("DDF configuration", where, f"{n} disks, chunks of 512 << {head.chunk_shift}")
-        level, qualifier, chunk = head.level, head.qualifier, BLOCK << head.chunk_shift
+        chunk = BLOCK << head.chunk_shift if chunked else BLOCK
         copies = level in (0x01, 0x04, 0x05, 0x06, 0x11) or (head.seconds > 1 and head.second_level == 1)
         size = head.blocks * BLOCK
         sources = [self._member(one, i, size, copies, label) for i in range(n)]
@@ -319,7 +327,7 @@ class _Group:
         if disk is None:
             return None
         state = self.newest.disks.get(reference, {}).get("state", 0)
-        where = span_of(disk.volume, disk.end, BLOCK)
+        where = span_of(disk.volume, disk.at, BLOCK)
         if state & (FAILED | LOST | REBUILDING) or not state & ONLINE:
             words = "failed" if state & FAILED else "missing" if state & LOST else "being rebuilt" if state & REBUILDING else "not online"
             text = f"disk {reference:#010x} is {words} by the newest header: {'not used' if copies else 'read, for no other has its bytes'}"
@@ -347,7 +355,7 @@ class _Group:
         return ConcatSource(parts)
 
     def _slack(self, disk: _Disk) -> Iterator[Volume]:
-        """What no virtual disk takes, up to the metadata at the end."""
+        """What no virtual disk takes: the metadata and the controller's own space at the end, too."""
         taken = sorted(
             (start * BLOCK, b.head.blocks * BLOCK)
             for b in disk.basics
@@ -355,8 +363,8 @@ class _Group:
             if reference == disk.reference
         )
         at, base = 0, disk.volume.start
-        for start, size in [*taken, (disk.end, 0)]:
-            low = min(start, disk.end)
+        for start, size in [*taken, (disk.volume.size, 0)]:
+            low = min(start, disk.volume.size)
             if low > at:
                 yield Volume(
                     disk.volume.data.slice(at, low - at), index=0, start=base + at if base >= 0 else -1, scheme="ddf",

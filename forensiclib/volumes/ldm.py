@@ -71,6 +71,12 @@ class _Group:
         self.budget = budget
         best = max(disks, key=lambda d: (not d.base.problems, d.base.number))
         self.base, self.label = best.base, best.label
+        self.parts: dict[int, list[Partition]] = {}
+        for part in self.base.partitions.values():
+            self.parts.setdefault(part.parent, []).append(part)
+        self.components: dict[int, list[Component]] = {}
+        for component in self.base.components.values():
+            self.components.setdefault(component.parent, []).append(component)
         self.disks: dict[int, _Disk] = {}
         self.stale: set[int] = set()
         self.all = disks
@@ -118,7 +124,7 @@ class _Group:
             yield from self._slack(disk, taken)
 
     def _volume(self, planned: Planned) -> Volume:
-        mine = sorted((c for c in self.base.components.values() if c.parent == planned.id), key=lambda c: c.id)
+        mine = sorted(self.components.get(planned.id, []), key=lambda c: c.id)
         if not mine or len(mine) != planned.children:
             raise Corrupt("LDM volume", None, f"{len(mine)} components, its record says {planned.children}")
         if planned.state != "ACTIVE":
@@ -152,7 +158,7 @@ class _Group:
         return [self.base.disks[k].name if k in self.base.disks else f"disk {k}" for k in keys]
 
     def _parts(self, component: Component) -> list[Partition]:
-        found = [p for p in self.base.partitions.values() if p.parent == component.id]
+        found = self.parts.get(component.id, [])
         if not found or len(found) != component.children:
             raise Corrupt("LDM component", None, f"{component.name}: {len(found)} partitions, its record says {component.children}")
         return sorted(found, key=lambda p: (p.column, p.offset))
@@ -177,9 +183,7 @@ class _Group:
         wide = n - (component.kind == RAID5)
         size = planned.size * unit
         if not component.chunk or n < (3 if component.kind == RAID5 else 1) or min(p.size for p in parts) * unit * wide < size:
-            text = (
-                f"{n} columns of {min(p.size for p in parts)} sectors, chunks of {component.chunk}, for {planned.size}"
-            )
+            text = f"{n} columns of {min(p.size for p in parts)} sectors, chunks of {component.chunk}, for {planned.size}"
             raise Corrupt("LDM component", None, text)
         if all(isinstance(s, Missing) for s in sources):
             return Missing(size, ""), ""
@@ -212,13 +216,12 @@ class _Group:
         return disk.volume.data.slice(at, size)
 
     def _slack(self, disk: _Disk, others: list[tuple[int, int]]) -> Iterator[Volume]:
-        """What lies in no partition of the group, in none of the table's, and is not the database."""
+        """What lies in no partition of the group and in none of the table's: the database, too."""
         key = next((k for k, d in self.disks.items() if d is disk), None)
         unit, first, base = disk.at.unit, disk.at.data_start, disk.volume.start
         taken = [(first + p.start * unit, p.size * unit) for p in self.base.partitions.values() if p.disk == key]
-        taken += [*others, (disk.at.config_start, disk.at.config_size)]
         at = 0
-        for start, size in [*sorted(taken), (disk.volume.size, 0)]:
+        for start, size in [*sorted([*taken, *others]), (disk.volume.size, 0)]:
             low = min(start, disk.volume.size)
             if low > at:
                 yield Volume(
