@@ -198,6 +198,7 @@ class _Group:
         self.label = _name(self.newest.guid)
         self.disks: dict[int, _Disk] = {}
         self.basics: dict[bytes, list[_Basic]] = {}
+        self.unused: set[tuple[int, int]] = set()
         for disk in disks:
             for basic in disk.basics:
                 self.basics.setdefault(basic.guid, []).append(basic)
@@ -222,9 +223,13 @@ class _Group:
                 if entry is None:
                     text = "no entry of the virtual disks has it: it was deleted, or its group is another one now"
                     self.budget.report(Finding.note("DDF virtual disk", text, label))
-                yield self._volume(guid, entry, label)
+                made = self._volume(guid, entry, label)
             except EvidenceError as error:
                 self.budget.report(error, label)
+                continue
+            yield made
+            if made.type_code.startswith("1:") and made.type_code.count(":") == 1:
+                yield from self._before(made)
         for guid in self.newest.named:
             if guid not in self.basics:
                 text = "none of the disks that are here is part of it"
@@ -266,6 +271,14 @@ class _Group:
         code = f"{head.level}:{head.qualifier}:{head.second_level if head.seconds > 1 else ''}".rstrip(":")
         state: Any = "deleted" if entry is None or entry["state"] & 7 == 2 else "allocated"
         return Volume(content, index=0, start=-1, scheme="ddf", kind=f"DDF {kind}", type_code=code, label=label, state=state)
+
+    def _before(self, made: Volume) -> Iterator[Volume]:
+        """A mirror as the disks have it that are out of use."""
+        for reference, start in sorted(self.unused):
+            data = self.disks[reference].volume.data.slice(start, made.size)
+            kind = f"{made.kind}, as disk {reference:#010x} has it, which is out of use"
+            yield Volume(data, index=0, start=-1, scheme="ddf", kind=kind, type_code=made.type_code, label=made.label, state="snapshot")
+        self.unused.clear()
 
     def _second(self, basics: dict[int, _Basic], newest: _Basic, label: str) -> ByteSource:
         """Basic disks joined by the secondary level."""
@@ -326,15 +339,15 @@ class _Group:
         disk = self.disks.get(reference)
         if disk is None:
             return None
-        state = self.newest.disks.get(reference, {}).get("state", 0)
+        state, start = self.newest.disks.get(reference, {}).get("state", 0), one.starts[number] * BLOCK
         where = span_of(disk.volume, disk.at, BLOCK)
         if state & (FAILED | LOST | REBUILDING) or not state & ONLINE:
             words = "failed" if state & FAILED else "missing" if state & LOST else "being rebuilt" if state & REBUILDING else "not online"
             text = f"disk {reference:#010x} is {words} by the newest header: {'not used' if copies else 'read, for no other has its bytes'}"
             self.budget.report(Finding.note("DDF member", text, label, where))
             if copies:
+                self.unused.add((reference, start))
                 return None
-        start = one.starts[number] * BLOCK
         if start + size > disk.volume.size:
             text = f"{size} bytes from {start} of {disk.volume.size}"
             self.budget.report(Truncated("DDF member", where, text), label)
@@ -355,12 +368,12 @@ class _Group:
         return ConcatSource(parts)
 
     def _slack(self, disk: _Disk) -> Iterator[Volume]:
-        """What no virtual disk takes: the metadata and the controller's own space at the end, too."""
+        """What no virtual disk is read from: the metadata and the controller's own space at the end, too."""
         taken = sorted(
             (start * BLOCK, b.head.blocks * BLOCK)
             for b in disk.basics
             for reference, start in zip(b.references[: b.head.elements], b.starts, strict=False)
-            if reference == disk.reference
+            if reference == disk.reference and (reference, start * BLOCK) not in self.unused
         )
         at, base = 0, disk.volume.start
         for start, size in [*taken, (disk.volume.size, 0)]:

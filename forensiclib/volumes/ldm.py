@@ -77,6 +77,7 @@ class _Group:
         self.components: dict[int, list[Component]] = {}
         for component in self.base.components.values():
             self.components.setdefault(component.parent, []).append(component)
+        self.unused: set[int] = set()
         self.disks: dict[int, _Disk] = {}
         self.stale: set[int] = set()
         self.all = disks
@@ -112,9 +113,16 @@ class _Group:
         for planned in sorted(self.base.volumes.values(), key=lambda v: v.id):
             self.budget.item()
             try:
-                yield self._volume(planned)
+                made, old = self._volume(planned)
             except EvidenceError as error:
                 self.budget.report(error, f"{self.label}/{planned.name}")
+                continue
+            yield made
+            for content in old:
+                kind = f"{made.kind}, as a copy has it that is out of date"
+                yield Volume(
+                    content, index=0, start=-1, scheme="ldm", kind=kind, type_code=made.type_code, label=made.label, state="snapshot"
+                )
         for disk in self.all:
             others = _others(disk, self.budget)
             taken = [(v.start, v.size) for v in others]
@@ -123,7 +131,8 @@ class _Group:
             yield from others
             yield from self._slack(disk, taken)
 
-    def _volume(self, planned: Planned) -> Volume:
+    def _volume(self, planned: Planned) -> tuple[Volume, list[ByteSource]]:
+        """The volume, and its copies that are out of date."""
         mine = sorted(self.components.get(planned.id, []), key=lambda c: c.id)
         if not mine or len(mine) != planned.children:
             raise Corrupt("LDM volume", None, f"{len(mine)} components, its record says {planned.children}")
@@ -150,7 +159,8 @@ class _Group:
         content = Mirror([c for _, c in sorted(copies, key=lambda c: c[0])], size) if len(mine) > 1 else _sized(copies[0][1], size)
         kind = f"dynamic disk, {'mirrored' if len(mine) > 1 else words} volume" + (f", drive {planned.letter}" if planned.letter else "")
         code = "+".join({STRIPED: "striped", SPANNED: "spanned", RAID5: "raid5"}[c.kind] for c in mine)
-        return Volume(content, index=0, start=-1, scheme="ldm", kind=kind, type_code=code, label=f"{self.label}/{planned.name}")
+        volume = Volume(content, index=0, start=-1, scheme="ldm", kind=kind, type_code=code, label=f"{self.label}/{planned.name}")
+        return volume, [_sized(c, size) for key, c in copies if key >> 9 and len(copies) > 1]
 
     def _names(self, components: list[Component]) -> list[str]:
         """The disks that are not here."""
@@ -200,6 +210,7 @@ class _Group:
         out = len(behind) == 1 and not gone
         text = f"{len(behind)} of its disks are behind: {'worked out from the others' if out else 'read, for too little else is there'}"
         self.budget.report(Finding.note("LDM component", text, f"{self.label}/{planned.name}"))
+        self.unused |= {parts[i].id for i in behind} if out else set()
         return [Missing(s.size, "a disk that is behind") if out and i in behind else s for i, s in enumerate(sources)]
 
     def _part(self, part: Partition) -> ByteSource:
@@ -219,7 +230,9 @@ class _Group:
         """What lies in no partition of the group and in none of the table's: the database, too."""
         key = next((k for k, d in self.disks.items() if d is disk), None)
         unit, first, base = disk.at.unit, disk.at.data_start, disk.volume.start
-        taken = [(first + p.start * unit, p.size * unit) for p in self.base.partitions.values() if p.disk == key]
+        taken = [
+            (first + p.start * unit, p.size * unit) for p in self.base.partitions.values() if p.disk == key and p.id not in self.unused
+        ]
         at = 0
         for start, size in [*sorted([*taken, *others]), (disk.volume.size, 0)]:
             low = min(start, disk.volume.size)
