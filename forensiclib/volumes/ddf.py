@@ -219,6 +219,7 @@ class _Group:
             label = escape(entry["name"].rstrip(b"\0 \xff").decode("utf-8", "replace")) if entry else ""
             label = label or _name(guid)
             self.budget.item()
+            before = set(self.unused)
             try:
                 if entry is None:
                     text = "no entry of the virtual disks has it: it was deleted, or its group is another one now"
@@ -229,7 +230,7 @@ class _Group:
                 continue
             yield made
             if made.type_code.startswith("1:") and made.type_code.count(":") == 1:
-                yield from self._before(made)
+                yield from self._copies(made, self.unused - before)
         for guid in self.newest.named:
             if guid not in self.basics:
                 text = "none of the disks that are here is part of it"
@@ -272,13 +273,13 @@ class _Group:
         state: Any = "deleted" if entry is None or entry["state"] & 7 == 2 else "allocated"
         return Volume(content, index=0, start=-1, scheme="ddf", kind=f"DDF {kind}", type_code=code, label=label, state=state)
 
-    def _before(self, made: Volume) -> Iterator[Volume]:
+    def _copies(self, made: Volume, unused: set[tuple[int, int]]) -> Iterator[Volume]:
         """A mirror as the disks have it that are out of use."""
-        for reference, start in sorted(self.unused):
+        self.unused -= unused
+        for reference, start in sorted(unused):
             data = self.disks[reference].volume.data.slice(start, made.size)
             kind = f"{made.kind}, as disk {reference:#010x} has it, which is out of use"
             yield Volume(data, index=0, start=-1, scheme="ddf", kind=kind, type_code=made.type_code, label=made.label, state="snapshot")
-        self.unused.clear()
 
     def _second(self, basics: dict[int, _Basic], newest: _Basic, label: str) -> ByteSource:
         """Basic disks joined by the secondary level."""

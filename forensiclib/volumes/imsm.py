@@ -98,8 +98,8 @@ def open_imsm(members: Sequence[Volume], budget: Budget) -> list[Volume]:
 
 def _disk(member: Volume, budget: Budget) -> _Disk:
     at = _at(member)
-    raw = member.read_at(at, SECTOR)
-    where = span_of(member, at, SECTOR)
+    raw = member.read_at(at, SECTOR) if at >= 0 else b""
+    where = span_of(member, at, SECTOR) if at >= 0 else None
     if raw[: len(imsm.SIGNATURE)] != imsm.SIGNATURE:
         raise NotThisFormat("Intel RAID", where, "no signature")
     head = imsm.HEAD.parse(raw)

@@ -138,18 +138,18 @@ class _Group:
             raise Corrupt("LDM volume", None, f"{len(mine)} components, its record says {planned.children}")
         if planned.state != "ACTIVE":
             self.budget.report(Finding.note("LDM volume", f"state {planned.state!r}", f"{self.label}/{planned.name}"))
-        copies: list[tuple[int, ByteSource]] = []
+        copies: list[tuple[tuple[bool, bool, int], ByteSource]] = []
         words = ""
         for number, component in enumerate(mine):
             parts = self._parts(component)
-            lost = sum(p.disk not in self.disks for p in parts)
+            lost = any(p.disk not in self.disks for p in parts)
             old = any(p.disk in self.stale for p in parts) or component.state != "ACTIVE"
             if old and len(mine) > 1:
                 text = f"copy {component.name} is {component.state} or on a disk that is behind: read where no other copy is"
                 self.budget.report(Finding.note("LDM component", text, f"{self.label}/{planned.name}"))
             content, words = self._component(planned, component, parts)
             if not isinstance(content, Missing):
-                copies.append((2 * bool(old) + bool(lost) << 8 | number, content))
+                copies.append(((old, lost, number), content))
         away = self._names(mine)
         if not copies:
             raise Unsupported("LDM volume", None, f"none of its disks is here ({', '.join(away)})")
@@ -160,7 +160,7 @@ class _Group:
         kind = f"dynamic disk, {'mirrored' if len(mine) > 1 else words} volume" + (f", drive {planned.letter}" if planned.letter else "")
         code = "+".join({STRIPED: "striped", SPANNED: "spanned", RAID5: "raid5"}[c.kind] for c in mine)
         volume = Volume(content, index=0, start=-1, scheme="ldm", kind=kind, type_code=code, label=f"{self.label}/{planned.name}")
-        return volume, [_sized(c, size) for key, c in copies if key >> 9 and len(copies) > 1]
+        return volume, [_sized(c, size) for key, c in copies if key[0] and len(copies) > 1]
 
     def _names(self, components: list[Component]) -> list[str]:
         """The disks that are not here."""
