@@ -426,7 +426,10 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
         for volume in fresh:
             if not _may_join(volume) or (len(volume.layers) < 3 and volume.scheme != "disk"):
                 continue  # partition tables are looked for in what layers and keys gave and in whole disks; others were read
-            for inner in table(volume, run, image.sector_size, f"volume {volume.name}"):
+            inside = table(volume, run, image.sector_size, f"volume {volume.name}")
+            if not inside and volume.scheme == "disk":
+                inside = [Volume(volume.strict, index=0, start=0, scheme="none", kind="whole image")]
+            for inner in inside:
                 volume.member_of = inner.scheme
                 name = f"gap@{inner.start}" if inner.state == "slack" else str(inner.index)
                 made.append(_opened(image, _moved(inner, volume), volume, f"{volume.name}.{name}"))
@@ -470,8 +473,8 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     run = image.run
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
-    if volume.state == "slack" or volume.locked:
-        return plain
+    if volume.state == "slack" or volume.locked or volume.scheme == "disk":
+        return plain  # what a whole disk begins with may be the array's
     for form in run.catalog.encryptions:
         given = run.keys.passwords or run.keys.keyfiles or run.keys.recovery
         if form.unmarked and (not given or plain.candidates()):

@@ -1,0 +1,73 @@
+"""Arrays of whole disks through the front door: the first member begins with the array's own partition table."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+import forensiclib as fl
+from tests.volumes.arrays import INDEX, members, sha256
+
+
+def written(data, tmp_path, name="d{}.dd"):
+    paths = [tmp_path / name.format(i) for i in range(len(data))]
+    for path, raw in zip(paths, data, strict=True):
+        path.write_bytes(raw)
+    return paths
+
+
+@pytest.mark.parametrize(("kind", "name"), [("ddf", "r5left-symmetric"), ("ddf", "two"), ("imsm", "r5"), ("imsm", "two")])
+def test_members_on_several_images(kind, name, tmp_path):
+    paths = written(members(kind, name), tmp_path, "devloop{}.dd")
+    with fl.open_image(paths[0], others=paths[1:]) as image:
+        volumes = image.volumes()
+        assert [sha256(v) for v in volumes if v.scheme == kind and v.state == "allocated"] == INDEX[kind][name]["sums"]
+        assert {v.member_of for v in volumes if v.scheme == "disk"} == {kind}
+        made = [v for v in volumes if v.scheme == kind and v.state == "allocated"][-1]
+        assert made.layers == ("raw", "disk:0", f"{kind}:{len(INDEX[kind][name]['sums'])}")
+        assert {s.root for s in made.trace(0, made.size)} == {p.name for p in paths}
+
+
+def test_a_mirror_that_begins_with_a_partition_table_is_a_mirror_first(tmp_path):
+    """Both members carry the table in their first sector; read by it, the metadata would look like free space."""
+    data = [bytearray(d) for d in members("imsm", "r1")]
+    for disk in data:
+        disk[:512] = bytes(446) + struct.pack("<B3xB3xII", 0, 0x83, 8, 1000) + bytes(48) + b"\x55\xaa"
+    paths = written([bytes(d) for d in data], tmp_path)
+    with fl.open_image(paths[0], others=paths[1:]) as image:
+        found = {v.name: (v.scheme, v.start, v.size) for v in image.volumes() if v.state == "allocated"}
+    assert found["0.imsm1.1"] == ("mbr", -1, 1000 * 512)
+    assert set(found) == {"0", "with1.0", "0.imsm1", "0.imsm1.1"}
+
+
+def test_metadata_left_behind_does_not_hide_the_partition_table(tmp_path):
+    """One disk of a former stripe, in use by itself now: the layer refuses, the table is read."""
+    disk = bytearray(members("imsm", "r0")[0])
+    disk[:512] = bytes(446) + struct.pack("<B3xB3xII", 0, 0x83, 8, 1000) + bytes(48) + b"\x55\xaa"
+    (path,) = written([bytes(disk)], tmp_path)
+    run = fl.Run()
+    with fl.open_image(path, run=run) as image:
+        found = [(v.name, v.start, v.size) for v in image.volumes() if v.state == "allocated" and not v.member_of]
+    assert found == [("0.1", 8 * 512, 1000 * 512)]
+    assert any(f.kind == "Unsupported" and f.room == "imsm" for f in run.findings)
+
+
+@pytest.mark.drivers
+def test_encryption_at_the_start_of_a_mirror_is_that_of_the_array(tmp_path):
+    if shutil.which("cryptsetup") is None:
+        pytest.skip("cryptsetup is not installed")
+    size = INDEX["imsm"]["r1"]["sizes"][0]
+    plain = tmp_path / "luks"
+    plain.write_bytes(bytes(16 << 20))
+    words = ["cryptsetup", "luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations", "1000", "--key-file", "-", plain]
+    subprocess.run(words, input=b"secret", check=True, capture_output=True)
+    data = [bytearray(d) for d in members("imsm", "r1")]
+    for disk in data:
+        disk[:size] = plain.read_bytes()[:size]
+    paths = written([bytes(d) for d in data], tmp_path)
+    with fl.open_image(paths[0], others=paths[1:]) as image:
+        locked = [v.name for v in image.volumes() if v.locked]
+    assert locked == ["0.imsm1"]
