@@ -60,12 +60,12 @@ class OpenVolume(Volume):
     member_of  the layer that this volume is nothing but a member of ("lvm"); "" for none
     """
 
-    __slots__ = ("_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run", "strict")
+    __slots__ = ("_strict", "_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run")
 
     def __init__(
         self, image: OpenImage, volume: Volume, run: Run, name: str = "", below: tuple[str, ...] = (), lock: Lock | None = None
     ) -> None:
-        self.strict = volume.data
+        self._strict = volume.data
         super().__init__(
             fill_bad(volume.data, self._bad, image.sector_size),
             index=volume.index,
@@ -81,6 +81,11 @@ class OpenVolume(Volume):
         self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
         self.layers = below or (image.format, f"{self.scheme}:{self.name}")
         self._systems: dict[str, FileSystem] = {}
+
+    @property
+    def strict(self) -> ByteSource:
+        """Its bytes with damage raised."""
+        return self._strict
 
     def _bad(self, error: EvidenceError) -> None:
         self.damaged = True
@@ -398,7 +403,8 @@ def _root_of(source: ByteSource) -> str:
 def divided(image: OpenImage) -> list[Volume]:
     """The partitions of an image; the image as one volume when it has no partition table, or when the whole of it looks like a
     member of an array or group (scheme "disk")."""
-    if any(layer.disks and layer.probe(image.data) for layer in image.run.catalog.layers):
+    source = fill_bad(image.data, image.run.budget("read").report, image.sector_size)
+    if any(layer.disks and layer.probe(source) for layer in image.run.catalog.layers):
         return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]
     return table(image.data, image.run, image.sector_size, image.name) or [image._whole()]
 

@@ -354,7 +354,7 @@ class _Group:
             self.budget.report(Truncated("DDF member", where, text), label)
             if start >= disk.volume.size:
                 return None
-        return disk.volume.data.slice(start, size)
+        return disk.volume.strict.slice(start, size)
 
     def _joined(self, one: _Basic, sources: list[ByteSource | None]) -> ByteSource:
         """One disk behind the other; each may have its own size, which only its own record says."""
@@ -365,7 +365,7 @@ class _Group:
             if source is None or disk is None or own is None:
                 where = span_of(one.disk.volume, one.at, BLOCK)
                 raise Unsupported("DDF virtual disk", where, f"disks one behind the other, and number {number} is missing")
-            parts.append(disk.volume.data.slice(own.starts[number] * BLOCK, own.head.blocks * BLOCK))
+            parts.append(disk.volume.strict.slice(own.starts[number] * BLOCK, own.head.blocks * BLOCK))
         return ConcatSource(parts)
 
     def _slack(self, disk: _Disk) -> Iterator[Volume]:

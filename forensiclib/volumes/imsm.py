@@ -274,7 +274,7 @@ class _Family:
         return [*found, *[None] * len(at.disks)][: len(at.disks)]
 
     def _slice(self, place: int, at: _Map) -> ByteSource | None:
-        data = self.all[place].volume.data
+        data = self.all[place].volume.strict
         return data.slice(at.start, at.size) if at.start < data.size else None
 
     def _member(self, at: _Map, number: int, label: str) -> ByteSource | None:

@@ -223,8 +223,8 @@ class _Group:
         at, size = disk.at.data_start + part.start * unit, part.size * unit
         if at + size > disk.volume.size:
             lost = Missing(min(size, at + size - disk.volume.size), f"the disk ends at {disk.volume.size}, inside {part.name}")
-            return _joined([disk.volume.data.slice(at, size - lost.size), lost]) if lost.size < size else lost
-        return disk.volume.data.slice(at, size)
+            return _joined([disk.volume.strict.slice(at, size - lost.size), lost]) if lost.size < size else lost
+        return disk.volume.strict.slice(at, size)
 
     def _slack(self, disk: _Disk, others: list[tuple[int, int]]) -> Iterator[Volume]:
         """What lies in no partition of the group and in none of the table's: the database, too."""

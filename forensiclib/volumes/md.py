@@ -235,7 +235,7 @@ def _data(one: _Super, label: str, budget: Budget) -> ByteSource:
     if one.start + one.length > one.volume.size:
         where = span_of(one.volume, one.at, 256)
         budget.report(Truncated("Linux RAID member", where, f"{one.length} bytes from {one.start} of {one.volume.size}"), label)
-    data = one.volume.data.slice(one.start, one.length)
+    data = one.volume.strict.slice(one.start, one.length)  # what cannot be read, the others give
     parts: list[ByteSource] = []
     at = 0
     for first, count in sorted(one.bad):

@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 import forensiclib as fl
+from forensiclib.core.source import ConcatSource, MemorySource
+from forensiclib.volumes._raid import Missing
 from tests.volumes.arrays import INDEX, members, sha256
 
 
@@ -53,6 +55,40 @@ def test_metadata_left_behind_does_not_hide_the_partition_table(tmp_path):
         found = [(v.name, v.start, v.size) for v in image.volumes() if v.state == "allocated" and not v.member_of]
     assert found == [("0.1", 8 * 512, 1000 * 512)]
     assert any(f.kind == "Unsupported" and f.room == "imsm" for f in run.findings)
+
+
+def holed(data: bytes, root: str, *holes: int) -> ConcatSource:
+    """The bytes, of which the sectors at ``holes`` cannot be read."""
+    parts, at, whole = [], 0, MemorySource(data, root)
+    for hole in holes:
+        parts += [whole.slice(at, hole - at), Missing(512, "a bad sector")]
+        at = hole + 512
+    return ConcatSource([*parts, whole.slice(at)])
+
+
+@pytest.mark.parametrize(("kind", "name"), [("ddf", "r5left-symmetric"), ("md", "r5left-symmetric"), ("lvm", "raid5ls"), ("lvm", "raid1")])
+def test_sectors_that_cannot_be_read_are_worked_out_from_the_other_members(kind, name):
+    data = members(kind, name)
+    with fl.open_image(MemorySource(data[0], "d0"), others=[MemorySource(d, f"d{i}") for i, d in enumerate(data) if i]) as image:
+        (whole,) = [v for v in image.volumes() if v.scheme == kind and v.state == "allocated"]
+        wanted = sha256(whole)
+        spans = whole.trace(0, whole.size)
+    holes = [[s.start for s in spans if s.root == f"d{i}"][k : k + 1] for k, i in enumerate(range(len(data)))]
+    sources = [holed(d, f"d{i}", *holes[i]) for i, d in enumerate(data)]
+    assert sum(map(len, holes)) >= 1
+    with fl.open_image(sources[0], others=sources[1:]) as image:
+        (made,) = [v for v in image.volumes() if v.scheme == kind and v.state == "allocated"]
+        assert sha256(made) == wanted
+        assert not made.damaged
+
+
+def test_damage_where_a_layer_looks_does_not_hide_the_partition_table():
+    disk = bytearray(1 << 20)
+    disk[:512] = bytes(446) + struct.pack("<B3xB3xII", 0, 0x83, 8, 1000) + bytes(48) + b"\x55\xaa"
+    run = fl.Run()
+    with fl.open_image(holed(bytes(disk), "d", 3072, len(disk) - 1024), run=run) as image:
+        assert [(v.name, v.start) for v in image.volumes() if v.state == "allocated"] == [("1", 4096)]
+    assert any(f.kind == "Unreadable" for f in run.findings)
 
 
 @pytest.mark.drivers
