@@ -284,14 +284,24 @@ class _Group:
     def _second(self, basics: dict[int, _Basic], newest: _Basic, label: str) -> ByteSource:
         """Basic disks joined by the secondary level."""
         head, where = newest.head, span_of(newest.disk.volume, newest.at, BLOCK)
-        parts: list[ByteSource] = [self._basic(basics[i], label) if i in basics else Missing(0, "") for i in range(head.seconds)]
-        sizes = {p.size for i, p in enumerate(parts) if i in basics}
-        lost = [i for i in range(head.seconds) if i not in basics]
+        if max(basics) >= head.seconds:
+            raise Corrupt("DDF configuration", where, f"basic disk {max(basics)} of {head.seconds}")
+        made: dict[int, ByteSource] = {}
+        for number, basic in basics.items():
+            try:
+                made[number] = self._basic(basic, label)
+            except Unsupported as error:
+                self.budget.report(error, label)
+        sizes = {p.size for p in made.values()}
+        lost = [i for i in range(head.seconds) if i not in made]
+        if not made:
+            raise Unsupported("DDF virtual disk", where, "none of its basic disks can be read")
         if lost:
-            self.budget.report(Finding("Unreadable", "DDF basic disk", f"no disk of numbers {lost} of {head.seconds} is here", label))
+            text = f"basic disks {lost} of {head.seconds} are not here or not used"
+            self.budget.report(Finding("Unreadable", "DDF basic disk", text, label))
             if len(sizes) > 1:
                 raise Unsupported("DDF virtual disk", where, "of basic disks of unequal size some are missing: their places are not known")
-            parts = [Missing(max(sizes), f"basic disk {i} of {label}") if i in lost else p for i, p in enumerate(parts)]
+        parts = [made[i] if i in made else Missing(max(sizes), f"basic disk {i} of {label}") for i in range(head.seconds)]
         if head.second_level == 1:
             return Mirror([None if isinstance(p, Missing) else p for p in parts], min(sizes))
         if head.second_level == 2:

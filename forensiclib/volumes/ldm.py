@@ -142,19 +142,21 @@ class _Group:
         words = ""
         for number, component in enumerate(mine):
             parts = self._parts(component)
-            lost = any(p.disk not in self.disks for p in parts)
+            lost = sum(p.disk not in self.disks for p in parts)
             old = any(p.disk in self.stale for p in parts) or component.state != "ACTIVE"
             if old and len(mine) > 1:
                 text = f"copy {component.name} is {component.state} or on a disk that is behind: read where no other copy is"
                 self.budget.report(Finding.note("LDM component", text, f"{self.label}/{planned.name}"))
             content, words = self._component(planned, component, parts)
             if not isinstance(content, Missing):
-                copies.append(((old, lost, number), content))
+                copies.append(((old, lost > 0, number), content))
         away = self._names(mine)
         if not copies:
             raise Unsupported("LDM volume", None, f"none of its disks is here ({', '.join(away)})")
         if away:
-            self.budget.report(Finding("Unreadable", "LDM volume", f"incomplete without {', '.join(away)}", f"{self.label}/{planned.name}"))
+            whole = any(not key[1] for key, _ in copies) or (mine[0].kind == RAID5 and lost == 1)
+            text = f"{'degraded, and all of it read' if whole else 'incomplete'} without {', '.join(away)}"
+            self.budget.report(Finding("Unreadable", "LDM volume", text, f"{self.label}/{planned.name}"))
         size = planned.size * self.all[0].at.unit
         content = Mirror([c for _, c in sorted(copies, key=lambda c: c[0])], size) if len(mine) > 1 else _sized(copies[0][1], size)
         kind = f"dynamic disk, {'mirrored' if len(mine) > 1 else words} volume" + (f", drive {planned.letter}" if planned.letter else "")

@@ -96,6 +96,7 @@ def test_mirrors_and_raid_5_do_without_one_disk(lost):
         plan = next(p for p in PLANS if p.name == name)
         assert found[name].read_at(0, 1 << 30) == plan.content()
     assert any(f"Disk{lost + 1} (" in f and "is not there" in f for f in findings)
+    assert sum(f.endswith(f": degraded, and all of it read without Disk{lost + 1}") for f in findings) == (2, 3, 3, 1)[lost]
 
 
 def test_what_a_missing_disk_held_is_refused_by_name_the_rest_read():
