@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import forensiclib as fl
-from forensiclib.core.source import ConcatSource, MemorySource
+from forensiclib.core.source import ConcatSource, MemorySource, fill_bad
 from forensiclib.volumes._raid import Missing
 from tests.volumes.arrays import INDEX, members, sha256
 
@@ -80,6 +80,16 @@ def test_sectors_that_cannot_be_read_are_worked_out_from_the_other_members(kind,
         (made,) = [v for v in image.volumes() if v.scheme == kind and v.state == "allocated"]
         assert sha256(made) == wanted
         assert not made.damaged
+
+
+def test_what_lies_on_a_missing_disk_is_not_tried_sector_by_sector():
+    """Half of a spanned volume may be terabytes."""
+    said = []
+    source = fill_bad(ConcatSource([MemorySource(b"here" * 256, "d"), Missing(1 << 40, "disk 2 is not there")]), said.append, 512)
+    assert source.read_at(1024, 64 << 20) == bytes(64 << 20)
+    assert [str(error) for error in said] == ["missing member: disk 2 is not there"]
+    assert source.read_at(0, 2048) == b"here" * 256 + bytes(1024)
+    assert len(said) == 3
 
 
 def test_damage_where_a_layer_looks_does_not_hide_the_partition_table():
