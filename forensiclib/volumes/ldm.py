@@ -58,7 +58,10 @@ def open_ldm(members: Sequence[Volume], budget: Budget) -> list[Volume]:
         raise NotThisFormat("LDM", None, "no private header and database that hold")
     out: list[Volume] = []
     for group in dict.fromkeys(d.at.group for d in disks):
-        out += _Group([d for d in disks if d.at.group == group], budget).volumes()
+        mine = [d for d in disks if d.at.group == group]
+        if len({d.at.unit for d in mine}) > 1:
+            raise Unsupported("LDM", None, f"disks of group {mine[0].label} have sectors of different sizes")
+        out += _Group(mine, budget).volumes()
     for index, volume in enumerate(out, 1):
         volume.index = index
     return out
@@ -77,9 +80,10 @@ class _Group:
         self.components: dict[int, list[Component]] = {}
         for component in self.base.components.values():
             self.components.setdefault(component.parent, []).append(component)
-        self.unused: set[int] = set()
+        self.shown: set[int] = set()
         self.disks: dict[int, _Disk] = {}
         self.stale: set[int] = set()
+        self.unused: set[int] = set()
         self.all = disks
         for problem in best.base.problems:
             budget.report(problem, self.label)
@@ -118,6 +122,7 @@ class _Group:
                 self.budget.report(error, f"{self.label}/{planned.name}")
                 continue
             yield made
+            self.shown |= {p.id for c in self.components[planned.id] for p in self.parts.get(c.id, [])} - self.unused
             for content in old:
                 kind = f"{made.kind}, as a copy has it that is out of date"
                 yield Volume(
@@ -139,20 +144,26 @@ class _Group:
         if planned.state != "ACTIVE":
             self.budget.report(Finding.note("LDM volume", f"state {planned.state!r}", f"{self.label}/{planned.name}"))
         copies: list[tuple[tuple[bool, bool, int], ByteSource]] = []
-        words = ""
+        words, lost = "", 0
         for number, component in enumerate(mine):
-            parts = self._parts(component)
+            try:
+                parts = self._parts(component)
+                content, words = self._component(planned, component, parts)
+            except EvidenceError as error:
+                if len(mine) == 1:
+                    raise
+                self.budget.report(error, f"{self.label}/{planned.name}")
+                continue
             lost = sum(p.disk not in self.disks for p in parts)
             old = any(p.disk in self.stale for p in parts) or component.state != "ACTIVE"
             if old and len(mine) > 1:
                 text = f"copy {component.name} is {component.state} or on a disk that is behind: read where no other copy is"
                 self.budget.report(Finding.note("LDM component", text, f"{self.label}/{planned.name}"))
-            content, words = self._component(planned, component, parts)
             if not isinstance(content, Missing):
                 copies.append(((old, lost > 0, number), content))
         away = self._names(mine)
         if not copies:
-            raise Unsupported("LDM volume", None, f"none of its disks is here ({', '.join(away)})")
+            raise Unsupported("LDM volume", None, f"none of its disks is here ({', '.join(away)})" if away else "no copy can be read")
         if away:
             whole = any(not key[1] for key, _ in copies) or (mine[0].kind == RAID5 and lost == 1)
             text = f"{'degraded, and all of it read' if whole else 'incomplete'} without {', '.join(away)}"
@@ -160,13 +171,13 @@ class _Group:
         size = planned.size * self.all[0].at.unit
         content = Mirror([c for _, c in sorted(copies, key=lambda c: c[0])], size) if len(mine) > 1 else _sized(copies[0][1], size)
         kind = f"dynamic disk, {'mirrored' if len(mine) > 1 else words} volume" + (f", drive {planned.letter}" if planned.letter else "")
-        code = "+".join({STRIPED: "striped", SPANNED: "spanned", RAID5: "raid5"}[c.kind] for c in mine)
+        code = "+".join({STRIPED: "striped", SPANNED: "spanned", RAID5: "raid5"}.get(c.kind, str(c.kind)) for c in mine)
         volume = Volume(content, index=0, start=-1, scheme="ldm", kind=kind, type_code=code, label=f"{self.label}/{planned.name}")
         return volume, [_sized(c, size) for key, c in copies if key[0] and len(copies) > 1]
 
     def _names(self, components: list[Component]) -> list[str]:
         """The disks that are not here."""
-        keys = dict.fromkeys(p.disk for c in components for p in self._parts(c) if p.disk not in self.disks)
+        keys = dict.fromkeys(p.disk for c in components for p in self.parts.get(c.id, []) if p.disk not in self.disks)
         return [self.base.disks[k].name if k in self.base.disks else f"disk {k}" for k in keys]
 
     def _parts(self, component: Component) -> list[Partition]:
@@ -229,12 +240,11 @@ class _Group:
         return disk.volume.strict.slice(at, size)
 
     def _slack(self, disk: _Disk, others: list[tuple[int, int]]) -> Iterator[Volume]:
-        """What lies in no partition of the group and in none of the table's: the database, too."""
+        """What lies in no volume that was given and in no partition of the table: the database, too."""
         key = next((k for k, d in self.disks.items() if d is disk), None)
         unit, first, base = disk.at.unit, disk.at.data_start, disk.volume.start
-        taken = [
-            (first + p.start * unit, p.size * unit) for p in self.base.partitions.values() if p.disk == key and p.id not in self.unused
-        ]
+        mine = [p for p in self.base.partitions.values() if p.disk == key and p.id in self.shown]
+        taken = [(first + p.start * unit, p.size * unit) for p in mine]
         at = 0
         for start, size in [*sorted([*taken, *others]), (disk.volume.size, 0)]:
             low = min(start, disk.volume.size)
