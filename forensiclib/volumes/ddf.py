@@ -199,6 +199,8 @@ class _Group:
         self.disks: dict[int, _Disk] = {}
         self.basics: dict[bytes, list[_Basic]] = {}
         self.unused: set[tuple[int, int]] = set()
+        self.used: list[tuple[int, int, int]] = []
+        """(reference, start, size) of every extent that a volume shows."""
         for disk in disks:
             for basic in disk.basics:
                 self.basics.setdefault(basic.guid, []).append(basic)
@@ -219,7 +221,7 @@ class _Group:
             label = escape(entry["name"].rstrip(b"\0 \xff").decode("utf-8", "replace")) if entry else ""
             label = label or _name(guid)
             self.budget.item()
-            before = set(self.unused)
+            before, mark = set(self.unused), len(self.used)
             try:
                 if entry is None:
                     text = "no entry of the virtual disks has it: it was deleted, or its group is another one now"
@@ -227,6 +229,7 @@ class _Group:
                 made = self._volume(guid, entry, label)
             except EvidenceError as error:
                 self.budget.report(error, label)
+                del self.used[mark:]
                 continue
             yield made
             if made.type_code.startswith("1:") and made.type_code.count(":") == 1:
@@ -278,6 +281,7 @@ class _Group:
         self.unused -= unused
         for reference, start in sorted(unused):
             data = self.disks[reference].volume.data.slice(start, made.size)
+            self.used.append((reference, start, made.size))
             kind = f"{made.kind}, as disk {reference:#010x} has it, which is out of use"
             yield Volume(data, index=0, start=-1, scheme="ddf", kind=kind, type_code=made.type_code, label=made.label, state="snapshot")
 
@@ -364,6 +368,7 @@ class _Group:
             self.budget.report(Truncated("DDF member", where, text), label)
             if start >= disk.volume.size:
                 return None
+        self.used.append((reference, start, size))
         return disk.volume.strict.slice(start, size)
 
     def _joined(self, one: _Basic, sources: list[ByteSource | None]) -> ByteSource:
@@ -375,19 +380,15 @@ class _Group:
             if source is None or disk is None or own is None:
                 where = span_of(one.disk.volume, one.at, BLOCK)
                 raise Unsupported("DDF virtual disk", where, f"disks one behind the other, and number {number} is missing")
-            parts.append(disk.volume.strict.slice(own.starts[number] * BLOCK, own.head.blocks * BLOCK))
+            self.used.append((disk.reference, own.starts[number] * BLOCK, own.head.blocks * BLOCK))
+            parts.append(disk.volume.strict.slice(*self.used[-1][1:]))
         return ConcatSource(parts)
 
     def _slack(self, disk: _Disk) -> Iterator[Volume]:
         """What no virtual disk is read from: the metadata and the controller's own space at the end, too."""
-        taken = sorted(
-            (start * BLOCK, b.head.blocks * BLOCK)
-            for b in disk.basics
-            for reference, start in zip(b.references[: b.head.elements], b.starts, strict=False)
-            if reference == disk.reference and (reference, start * BLOCK) not in self.unused
-        )
+        taken = [(start, size) for reference, start, size in self.used if self.disks[reference] is disk]
         at, base = 0, disk.volume.start
-        for start, size in [*taken, (disk.volume.size, 0)]:
+        for start, size in [*sorted(taken), (disk.volume.size, 0)]:
             low = min(start, disk.volume.size)
             if low > at:
                 yield Volume(

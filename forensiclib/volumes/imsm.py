@@ -168,6 +168,8 @@ class _Family:
         self.label = f"family {self.newest.family:08x}"
         self.stale: set[int] = set()
         self.unused: dict[int, set[int]] = {}
+        self.used: list[tuple[int, int, int]] = []
+        """(which disk, start, size) of every extent that a volume shows."""
         for place, disk in enumerate(disks):
             if disk.generation < self.newest.generation:
                 self.stale.add(place)
@@ -202,12 +204,14 @@ class _Family:
         """The volumes, then slack."""
         for planned in self.newest.planned:
             self.budget.item()
-            label = f"{self.label}/{planned.name}"
+            label, mark = f"{self.label}/{planned.name}", len(self.used)
             try:
-                yield self._volume(planned)
+                made = self._volume(planned)
             except EvidenceError as error:
                 self.budget.report(error, label)
+                del self.used[mark:]
                 continue
+            yield made
             for place in sorted(self.unused) if _mirror(planned.map) else ():
                 if planned.map.start in self.unused[place] and (data := self._slice(place, planned.map)) is not None:
                     self.unused[place].discard(planned.map.start)
@@ -275,6 +279,7 @@ class _Family:
 
     def _slice(self, place: int, at: _Map) -> ByteSource | None:
         data = self.all[place].volume.strict
+        self.used.append((place, at.start, at.size))
         return data.slice(at.start, at.size) if at.start < data.size else None
 
     def _member(self, at: _Map, number: int, label: str) -> ByteSource | None:
@@ -293,16 +298,9 @@ class _Family:
         return self._slice(place, at)
 
     def _slack(self, place: int) -> Iterator[Volume]:
-        """What no volume takes; of a disk that is not told apart only what is surely in none."""
+        """What no volume shows: the metadata, too."""
         volume = self.all[place].volume
-        number = next((i for i, p in self.known.items() if p == place), None)
-        taken = []
-        for planned in self.newest.planned:
-            mine = {d for d, _ in planned.map.disks}
-            if planned.map.start in self.unused.get(place, ()):
-                continue  # nothing else shows what such a disk holds
-            if number in mine or (number is None and len(mine) == len(self.newest.disks)):
-                taken.append((planned.map.start, planned.map.size))
+        taken = [(start, size) for other, start, size in self.used if other == place]
         at, base = 0, volume.start
         for start, size in [*sorted(taken), (volume.size, 0)]:
             low = min(start, volume.size)

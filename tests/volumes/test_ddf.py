@@ -109,6 +109,8 @@ def test_a_disk_that_failed_is_left_out():
     assert any("is failed by the newest header: not used" in f for f in findings)
     assert any("calls it degraded" in f for f in findings)
     assert {s.root for s in found.trace(0, found.size)} == {"member0", "member2"}
+    made, _ = opened(FORMAT, members("ddf", "stale"))
+    assert sum(v.size for v in made if v.state == "slack") == sum(INDEX["ddf"]["stale"]["members"]) - 2 * 131072
 
 
 def test_copies_of_the_header_stand_in_for_each_other():
@@ -151,6 +153,7 @@ def test_levels_that_are_not_read_are_named(field, value, words):
                     reseal(disk, at, width)
     made, findings = opened(FORMAT, [bytes(d) for d in data])
     assert all(v.state == "slack" for v in made)
+    assert sum(v.size for v in made) == sum(map(len, data))  # what is refused is not lost to carving
     assert any(f.startswith("Unsupported DDF virtual disk") and words in f for f in findings)
 
 

@@ -238,6 +238,7 @@ def test_more_partitions_than_columns_are_refused_by_name():
     made, findings = opened(FORMAT, Group(["mbr", "mbr"], [plan]).disks())
     assert "Odd" not in real(made)
     assert any(f.startswith("Unsupported LDM component") for f in findings)
+    assert sum(v.size for v in made if v.state == "slack") == 2 * GROUPS["mbr"].sectors * 512
 
 
 def test_what_is_no_member():
