@@ -404,7 +404,7 @@ def divided(image: OpenImage) -> list[Volume]:
     """The partitions of an image; the image as one volume when it has no partition table, or when the whole of it looks like a
     member of an array or group (scheme "disk")."""
     source = fill_bad(image.data, image.run.budget("read").report, image.sector_size)
-    if any(layer.disks and layer.probe(source) for layer in image.run.catalog.layers):
+    if any(layer.disks is not None and layer.disks(source) for layer in image.run.catalog.layers):
         return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]
     return table(image.data, image.run, image.sector_size, image.name) or [image._whole()]
 

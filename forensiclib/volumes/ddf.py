@@ -160,6 +160,9 @@ def _sections(member: Volume, block: int, head: Any, budget: Budget) -> _Disk:
     ):
         raw = _section(member, block, at, size, magic, f"DDF {'physical' if into is out.disks else 'virtual'} disks", budget)
         for place in range(ddf.TABLE.sizeof(), len(raw) - entry.size + 1, entry.size):
+            budget.item()
+            if len(into) > MOST:
+                raise LimitExceeded("DDF records", span_of(member, (block + at) * BLOCK, BLOCK), f"more than {MOST}")
             found = entry.dict(raw, place)
             if found["guid"] != b"\xff" * 24:
                 into.setdefault(found[key], found)
@@ -416,7 +419,7 @@ FORMAT = VolumeLayer(
         "when the anchor is lost, the copies of the header are not searched for",
     ),
     order=10,
-    disks=True,
+    disks=probe,
     probe=probe,
     open=open_ddf,
 )

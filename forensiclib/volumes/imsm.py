@@ -333,7 +333,7 @@ FORMAT = VolumeLayer(
         "spare disks without volumes are left to the partition table",
     ),
     order=11,
-    disks=True,
+    disks=probe,
     probe=probe,
     open=open_imsm,
 )

@@ -302,7 +302,7 @@ FORMAT = VolumeLayer(
         "a private header that is left on a disk with another partition table is not looked at",
     ),
     order=20,
-    disks=True,
+    disks=probe,
     probe=probe,
     open=open_ldm,
 )

@@ -65,6 +65,13 @@ def probe(source: ByteSource) -> bool:
     return _found(source) is not None
 
 
+def _whole(source: ByteSource) -> bool:
+    """Whether a whole disk is a member. Version 0.90 cannot tell a disk from a partition that ends with it; the others say where they
+    stand."""
+    found = _found(source)
+    return found is not None and found[0] != "0.90"
+
+
 def _found(source: ByteSource) -> tuple[str, int, str] | None:
     """(version, offset, byte order); a version 1 superblock says where it stands, which tells copies apart."""
     for version, at in _places(source.size):
@@ -291,9 +298,11 @@ FORMAT = VolumeLayer(
         "a write journal and a partial parity log are noted, not replayed",
         "a member that was being rebuilt is not used, not even the part that was done",
         "multipath and faulty, and arrays without a superblock, are not read",
+        "whole disks with superblocks of version 0.90 that begin with a partition table are read by that table",
         "RAID 0 of members of unequal size without a stated layout is read in the order of Linux 3.14 and later (0.90: before)",
     ),
     order=30,
+    disks=_whole,
     probe=probe,
     open=open_md,
 )

@@ -45,6 +45,26 @@ def test_a_mirror_that_begins_with_a_partition_table_is_a_mirror_first(tmp_path)
     assert set(found) == {"0", "with1.0", "0.imsm1", "0.imsm1.1"}
 
 
+def test_whole_disks_with_a_superblock_at_their_end(tmp_path):
+    """Version 1.0: the disk with the first chunk (the second one; Q comes before it) begins with the partition table of the array."""
+    data = [bytearray(d) for d in members("md", "r6")]
+    data[1][:512] = bytes(446) + struct.pack("<B3xB3xII", 0, 0x83, 8, 1000) + bytes(48) + b"\x55\xaa"
+    paths = written([bytes(d) for d in data], tmp_path)
+    with fl.open_image(paths[1], others=[paths[0], *paths[2:]]) as image:
+        found = {v.name: (v.scheme, v.size) for v in image.volumes() if v.state == "allocated" and not v.name.startswith("with")}
+    assert found == {"0": ("disk", len(data[1])), "0.md1": ("md", INDEX["md"]["r6"]["size"]), "0.md1.1": ("mbr", 512000)}
+
+
+def test_a_superblock_of_the_last_partition_is_not_the_disks(tmp_path):
+    """A partition that ends with the disk has its superblocks of versions 1.0 and 0.90 where the disk's would be."""
+    for name in ("r6", "v090r1"):
+        member = members("md", name)[0]
+        disk = bytes(446) + struct.pack("<B3xB3xII", 0, 0xFD, 128, len(member) // 512) + bytes(48) + b"\x55\xaa" + bytes(127 * 512) + member
+        (path,) = written([disk], tmp_path, name + "{}.dd")
+        with fl.open_image(path) as image:
+            assert [(v.name, v.member_of) for v in image.volumes() if v.start == 65536] == [("1", "md")]
+
+
 def test_metadata_left_behind_does_not_hide_the_partition_table(tmp_path):
     """One disk of a former stripe, in use by itself now: the layer refuses, the table is read."""
     disk = bytearray(members("imsm", "r0")[0])
