@@ -60,12 +60,12 @@ class OpenVolume(Volume):
     member_of  the layer that this volume is nothing but a member of ("lvm"); "" for none
     """
 
-    __slots__ = ("_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run", "strict")
+    __slots__ = ("_strict", "_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run")
 
     def __init__(
         self, image: OpenImage, volume: Volume, run: Run, name: str = "", below: tuple[str, ...] = (), lock: Lock | None = None
     ) -> None:
-        self.strict = volume.data
+        self._strict = volume.data
         super().__init__(
             fill_bad(volume.data, self._bad, image.sector_size),
             index=volume.index,
@@ -81,6 +81,11 @@ class OpenVolume(Volume):
         self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
         self.layers = below or (image.format, f"{self.scheme}:{self.name}")
         self._systems: dict[str, FileSystem] = {}
+
+    @property
+    def strict(self) -> ByteSource:
+        """Its bytes with damage raised."""
+        return self._strict
 
     def _bad(self, error: EvidenceError) -> None:
         self.damaged = True
@@ -232,7 +237,7 @@ class OpenImage(Image):
             files.mount(self.tree)
             self._volumes = [files]
         if self._volumes is None:
-            self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
+            self._volumes = stacked(self, divided(self))
         return self._volumes
 
     def _whole(self) -> Volume:
@@ -395,13 +400,22 @@ def _root_of(source: ByteSource) -> str:
     return spans[0].root if spans else "source"
 
 
+def divided(image: OpenImage) -> list[Volume]:
+    """The partitions of an image; the image as one volume when it has no partition table, or when the whole of it looks like a
+    member of an array or group (scheme "disk")."""
+    source = fill_bad(image.data, image.run.budget("read").report, image.sector_size)
+    if any(layer.disks is not None and layer.disks(source) for layer in image.run.catalog.layers):
+        return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]
+    return table(image.data, image.run, image.sector_size, image.name) or [image._whole()]
+
+
 def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     """Volumes of volumes: what keys unlock, what LVM, RAID and snapshots make, partition tables inside of these; until
     nothing new comes. A volume that is only a member keeps its place in the list and says of what."""
     run = image.run
     found = [_opened(image, v) for v in base]
     for number, other in enumerate(image.others, 1):
-        for volume in table(other.data, run, other.sector_size, other.name) or [other._whole()]:
+        for volume in divided(other):
             where = f"gap@{volume.start}" if volume.state == "slack" else str(volume.index)
             volume.start = -1  # it does not lie in the first image: see trace
             found.append(_opened(image, volume, None, f"with{number}.{where}", (other.format, f"{volume.scheme}:{where}")))
@@ -416,9 +430,12 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
                 made += _layered(image, layer, group)
             asked.update((layer.name, v.name) for v in members)
         for volume in fresh:
-            if not _may_join(volume) or len(volume.layers) < 3:
-                continue  # partition tables are looked for in what layers and keys gave; the image's own was read
-            for inner in table(volume, run, image.sector_size, f"volume {volume.name}"):
+            if not _may_join(volume) or (len(volume.layers) < 3 and volume.scheme != "disk"):
+                continue  # partition tables are looked for in what layers and keys gave and in whole disks; others were read
+            inside = table(volume, run, image.sector_size, f"volume {volume.name}")
+            if not inside and volume.scheme == "disk":
+                inside = [Volume(volume.strict, index=0, start=0, scheme="none", kind="whole image")]
+            for inner in inside:
                 volume.member_of = inner.scheme
                 name = f"gap@{inner.start}" if inner.state == "slack" else str(inner.index)
                 made.append(_opened(image, _moved(inner, volume), volume, f"{volume.name}.{name}"))
@@ -462,8 +479,8 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     run = image.run
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
-    if volume.state == "slack" or volume.locked:
-        return plain
+    if volume.state == "slack" or volume.locked or volume.scheme == "disk":
+        return plain  # what a whole disk begins with may be the array's
     for form in run.catalog.encryptions:
         given = run.keys.passwords or run.keys.keyfiles or run.keys.recovery
         if form.unmarked and (not given or plain.candidates()):

@@ -151,11 +151,15 @@ class VolumeLayer(Declaration):
     joins                  open gets all members at once; False: each by itself
     consumes               whether a member is nothing else besides (a snapshot's volume is)
     order                  lower is asked first
+    disks(source)          whether a whole disk looks like a member; asked before its partition table is read, which in a member may be
+                           that of the array. When the layer makes nothing of it, the table is read after all. None: members are
+                           what tables and other layers give
     """
 
     order: int = 50
     joins: bool = True
     consumes: bool = True
+    disks: Callable[[ByteSource], bool] | None = None
     probe: Callable[[ByteSource], bool]
     open: Callable[[Sequence[Volume], Budget], list[Volume]]
 

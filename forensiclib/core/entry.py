@@ -167,6 +167,11 @@ class Volume(_Over):
         self.kind, self.type_code, self.label = kind, type_code, label
         self.state, self.locked = state, locked
 
+    @property
+    def strict(self) -> ByteSource:
+        """Its bytes with damage raised, where reading the volume itself goes on past it: for layers that have another copy."""
+        return self.data
+
 
 class Stream(_Over):
     """One named content of an entry.

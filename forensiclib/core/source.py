@@ -454,9 +454,12 @@ class _FillBad(ByteSource):
         view = memoryview(buffer)[:n]
         try:
             return self._base.read_into(offset, view) if n else 0
-        except EvidenceError:
-            pass  # again below, grain by grain: every bad grain is reported there
-        done = 0
+        except EvidenceError as error:
+            if self._nowhere(offset, n):
+                view[:] = bytes(n)  # on a disk that is not there, which may be terabytes: nothing would come of trying each grain
+                self._report(error)
+                return n
+        done = 0  # again, grain by grain: every bad grain is reported
         while done < n:
             take = min(n - done, self._grain - (offset + done) % self._grain)
             try:
@@ -466,6 +469,13 @@ class _FillBad(ByteSource):
                 self._report(error)
             done += take
         return done
+
+    def _nowhere(self, offset: int, n: int) -> bool:
+        try:
+            spans = self._base.trace(offset, n)
+        except EvidenceError:
+            return False
+        return bool(spans) and all(span.via == ("missing",) for span in spans)
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         return self._base.trace(offset, n)

@@ -274,7 +274,7 @@ def _over(a: int, b: int) -> int:
 class Parity(_Pieced):
     """RAID 4, 5 and 6. What one member (two with RAID 6) does not give is worked out from the row.
 
-    members   None or a source each;  rows   number of a row -> Row;  chunk   bytes
+    members   None or a source each;  chunk   bytes
     """
 
     __slots__ = ("_chunk", "_layout", "_level", "_members", "_rows", "_wide")
@@ -282,16 +282,26 @@ class Parity(_Pieced):
     def __init__(self, members: Sequence[ByteSource | None], level: int, layout: int, chunk: int, size: int) -> None:
         self._members, self._chunk, self.size = tuple(members), chunk, size
         self._level, self._layout = level, layout
+        self._rows: dict[int, Row] = {}
+        self._wide = len(self._row(0).data)
+
+    def _row(self, number: int) -> Row:
+        """Layouts repeat after as many rows as there are members, or one less with Q apart; few are kept, for a superblock may
+        claim thousands of members."""
         n = len(self._members)
-        # Layouts repeat after as many rows as there are members, or one less with Q apart.
-        self._rows = tuple(parity_row(level, layout, n, row) for row in range(n * (n - 1)))
-        self._wide = len(self._rows[0].data)
+        number %= n * (n - 1)
+        found = self._rows.get(number)
+        if found is None:
+            if len(self._rows) >= 256:
+                self._rows.clear()
+            found = self._rows[number] = parity_row(self._level, self._layout, n, number)
+        return found
 
     def cell(self, offset: int) -> tuple[Row, int, int]:
         """(row, slot in its data, offset on every member) of a byte."""
         number, inside = divmod(offset, self._chunk)
         row, slot = divmod(number, self._wide)
-        return self._rows[row % len(self._rows)], slot, row * self._chunk + inside
+        return self._row(row), slot, row * self._chunk + inside
 
     def _cut(self, offset: int) -> int:
         return self._chunk - offset % self._chunk

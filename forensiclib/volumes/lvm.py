@@ -82,7 +82,7 @@ def open_lvm(members: Sequence[Volume], budget: Budget) -> list[Volume]:
         if pv.uuid in pvs:
             text = f"two physical volumes {pv.uuid}: the first is used"
             budget.report(Finding.note("LVM physical volume", text, "", span_of(pv.volume, 0, SECTOR)))
-        pvs.setdefault(pv.uuid, pv.volume)
+        pvs.setdefault(pv.uuid, pv.volume.strict)  # what one copy cannot give, another may
     out: list[Volume] = []
     told: set[str] = set()
     for key in dict.fromkeys(text.key for pv in physical for text in pv.texts):

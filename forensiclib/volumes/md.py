@@ -65,6 +65,13 @@ def probe(source: ByteSource) -> bool:
     return _found(source) is not None
 
 
+def _whole(source: ByteSource) -> bool:
+    """Whether a whole disk is a member. Version 0.90 cannot tell a disk from a partition that ends with it; the others say where they
+    stand."""
+    found = _found(source)
+    return found is not None and found[0] != "0.90"
+
+
 def _found(source: ByteSource) -> tuple[str, int, str] | None:
     """(version, offset, byte order); a version 1 superblock says where it stands, which tells copies apart."""
     for version, at in _places(source.size):
@@ -235,7 +242,7 @@ def _data(one: _Super, label: str, budget: Budget) -> ByteSource:
     if one.start + one.length > one.volume.size:
         where = span_of(one.volume, one.at, 256)
         budget.report(Truncated("Linux RAID member", where, f"{one.length} bytes from {one.start} of {one.volume.size}"), label)
-    data = one.volume.data.slice(one.start, one.length)
+    data = one.volume.strict.slice(one.start, one.length)  # what cannot be read, the others give
     parts: list[ByteSource] = []
     at = 0
     for first, count in sorted(one.bad):
@@ -291,9 +298,11 @@ FORMAT = VolumeLayer(
         "a write journal and a partial parity log are noted, not replayed",
         "a member that was being rebuilt is not used, not even the part that was done",
         "multipath and faulty, and arrays without a superblock, are not read",
+        "whole disks with superblocks of version 0.90 that begin with a partition table are read by that table",
         "RAID 0 of members of unequal size without a stated layout is read in the order of Linux 3.14 and later (0.90: before)",
     ),
     order=30,
+    disks=_whole,
     probe=probe,
     open=open_md,
 )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import lzma
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,25 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, MemorySource
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "volumes"
-INDEX: dict[str, dict[str, Any]] = {kind: json.loads((SAMPLES / kind / "index.json").read_text()) for kind in ("lvm", "md")}
+INDEX: dict[str, dict[str, Any]] = {kind: json.loads((SAMPLES / kind / "index.json").read_text()) for kind in ("ddf", "imsm", "lvm", "md")}
 
 
 def members(kind: str, name: str) -> list[bytes]:
     """The bytes of every member."""
+    return list(_members(kind, name))
+
+
+@lru_cache(maxsize=1)
+def _members(kind: str, name: str) -> list[bytes]:
     raw = lzma.decompress((SAMPLES / kind / f"{name}.xz").read_bytes())
     out, at = [], 0
+    if "pieces" in INDEX[kind][name]:
+        whole = [bytearray(size) for size in INDEX[kind][name]["members"]]
+        for number, start, length in INDEX[kind][name]["pieces"]:
+            whole[number][start : start + length] = raw[at : at + length]
+            at += length
+        assert at == len(raw)
+        return [bytes(member) for member in whole]
     for size in INDEX[kind][name]["members"]:
         out.append(raw[at : at + size])
         at += size
