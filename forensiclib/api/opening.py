@@ -182,6 +182,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
             tree=image.tree,
+            tracks=image.tracks,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -232,7 +233,8 @@ class OpenImage(Image):
             files.mount(self.tree)
             self._volumes = [files]
         if self._volumes is None:
-            self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
+            listed = list(self.tracks) or table(self.data, self.run, self.sector_size, self.name)
+            self._volumes = stacked(self, listed or [self._whole()])
         return self._volumes
 
     def _whole(self) -> Volume:
@@ -401,7 +403,7 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     run = image.run
     found = [_opened(image, v) for v in base]
     for number, other in enumerate(image.others, 1):
-        for volume in table(other.data, run, other.sector_size, other.name) or [other._whole()]:
+        for volume in list(other.tracks) or table(other.data, run, other.sector_size, other.name) or [other._whole()]:
             where = f"gap@{volume.start}" if volume.state == "slack" else str(volume.index)
             volume.start = -1  # it does not lie in the first image: see trace
             found.append(_opened(image, volume, None, f"with{number}.{where}", (other.format, f"{volume.scheme}:{where}")))

@@ -1,4 +1,4 @@
-"""AFF, damaged: bytes or EvidenceError, within limits."""
+"""AFF and CD images, damaged: bytes or EvidenceError, within limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
 from forensiclib.images.aff import aff
+from forensiclib.images.cdrom import cdrom
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
+from tests.images.discs import mode1
 from tests.images.disks import content
 from tests.images.test_aff import affconvert, put_together, taken_apart
 
@@ -43,3 +45,39 @@ def test_mutated_aff(options: tuple[str, ...], tmp_path: Path) -> None:
             image.close()
 
     assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
+
+
+SHEET = b"""REM SESSION 01
+FILE "all.bin" BINARY
+  TRACK 01 MODE1/2352
+    TITLE "x"
+    INDEX 01 00:00:00
+  TRACK 02 MODE2/2352
+    PREGAP 00:02:00
+    INDEX 00 00:00:20
+    INDEX 01 00:00:25
+REM SESSION 02
+FILE "all.bin" BINARY
+  TRACK 03 AUDIO
+    INDEX 01 00:00:10
+"""
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", ["sheet", "sectors"])
+def test_mutated_discs(part: str, tmp_path: Path) -> None:
+    sectors = mode1(content(5, 512 << 10)[: 40 * 2048])
+    (tmp_path / "all.bin").write_bytes(sectors)
+    path = tmp_path / ("disc.cue" if part == "sheet" else "other.bin")
+
+    def run(data: bytes, budget: Budget) -> None:
+        path.write_bytes(data)
+        image = cdrom.FORMAT.open([str(path)], budget)
+        try:
+            _read(image)
+            for track in image.tracks:
+                _read(track)
+        finally:
+            image.close()
+
+    assert rows_or_evidence_error(run, mutations(SHEET if part == "sheet" else sectors[: 20 * 2352], COUNT)) == COUNT

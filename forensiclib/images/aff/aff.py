@@ -22,8 +22,8 @@ from forensiclib.images.aff.segments import Segment, segments
 
 __all__ = ["FORMAT", "open_aff"]
 
-_PAGE = re.compile(r"(?:page|seg)(0|[1-9]\d{0,17})(?:_(md5|sha1|sha256))?")
-_MEMBER = re.compile(r"file_(\d{3,})\.aff", re.IGNORECASE)
+_PAGE = re.compile(r"(?:page|seg)(0|[1-9]\d{0,17})(?:_(md5|sha1|sha256))?", re.ASCII)
+_MEMBER = re.compile(r"file_(\d{3,9})\.aff", re.IGNORECASE | re.ASCII)
 _DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32}
 _EACH = ("aff_file_type", "afflib_version")
 """What every file of an AFD says of itself."""
@@ -211,9 +211,7 @@ def _tell(known: _Set, pages: Pages, root: str) -> list[Span]:
     gaps = unreadable(pages, root)
     if gaps:
         lost = sum(span.length for span in gaps)
-        found = (
-            f"{lost} bytes in {len(gaps)} ranges are in no page: to AFFLIB they are sectors that could not be read"
-        )
+        found = f"{lost} bytes in {len(gaps)} ranges are in no page: to AFFLIB they are sectors that could not be read"
         budget.report(Unreadable("AFF image", gaps[0], found))
     count = -(-pages.size // pages.page)
     if beyond := [s for n, s in pages.stored.items() if n >= count]:
