@@ -1,4 +1,4 @@
-"""AFF and CD images, damaged: bytes or EvidenceError, within limits."""
+"""AFF, CD and WIM images, damaged: bytes or EvidenceError, within limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
 from forensiclib.images.aff import aff
 from forensiclib.images.cdrom import cdrom
+from forensiclib.images.wim import wim
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 from tests.images.discs import mode1
 from tests.images.disks import content
 from tests.images.test_aff import affconvert, put_together, taken_apart
+from tests.images.wims import captured
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
 
@@ -81,3 +83,29 @@ def test_mutated_discs(part: str, tmp_path: Path) -> None:
             image.close()
 
     assert rows_or_evidence_error(run, mutations(SHEET if part == "sheet" else sectors[: 20 * 2352], COUNT)) == COUNT
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["none", "xpress", "lzx"])
+def test_mutated_wims(kind: str, tmp_path: Path) -> None:
+    files = {"a.txt": b"hello\n", "dir/text": b"".join(b"line %d\n" % i for i in range(700)), "dir/e/f": b"x" * 70_000}
+    path = captured(tmp_path, f"--compress={kind}", "--unix-data", files=files)
+    whole = path.read_bytes()
+    cut = b"x" * 60_000 if kind == "none" else b""
+
+    def run(data: bytes, budget: Budget) -> None:
+        path.write_bytes(data.replace(b"@@CUT@@", cut, 1))
+        image = wim.FORMAT.open([str(path)], budget)
+        try:
+            _read(image)
+            for entry in image.tree.walk():
+                try:
+                    for stream in entry.streams():
+                        _read(stream)
+                except EvidenceError:
+                    continue
+        finally:
+            image.close()
+
+    sample = whole.replace(cut, b"@@CUT@@", 1) if cut else whole
+    assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
