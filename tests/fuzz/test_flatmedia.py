@@ -1,4 +1,4 @@
-"""AFF, CD and WIM images, damaged: bytes or EvidenceError, within limits."""
+"""AFF, CD, WIM and NAND images, damaged: bytes or EvidenceError, within limits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import pytest
 
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
+from forensiclib.images import nand
 from forensiclib.images.aff import aff
 from forensiclib.images.cdrom import cdrom
 from forensiclib.images.wim import wim
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 from tests.images.discs import mode1
 from tests.images.disks import content
+from tests.images.sets import noise
 from tests.images.test_aff import affconvert, put_together, taken_apart
 from tests.images.wims import captured
 
@@ -108,4 +110,26 @@ def test_mutated_wims(kind: str, tmp_path: Path) -> None:
             image.close()
 
     sample = whole.replace(cut, b"@@CUT@@", 1) if cut else whole
+    assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
+
+
+@pytest.mark.timeout(3600)
+def test_any_bytes_as_a_nand_dump(tmp_path: Path) -> None:
+    path = tmp_path / "chip.nand"
+    sample = b"".join(noise(512, i) + b"\xff\xff\xff\xff\xff\xff\x01\x02" + noise(8, i) for i in range(64))
+
+    def run(data: bytes, budget: Budget) -> None:
+        path.write_bytes(data)
+        for text in ("", "512+16", "512+16,block=7", "512+16,separated"):
+            try:
+                image = (nand.FORMAT.configure(text) if text else nand.FORMAT.open)([str(path)], budget)
+            except EvidenceError:
+                continue
+            try:
+                _read(image)
+                for track in image.tracks:
+                    _read(track)
+            finally:
+                image.close()
+
     assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
