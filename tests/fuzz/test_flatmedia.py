@@ -1,8 +1,10 @@
-"""AFF, CD, WIM and NAND images, damaged: bytes or EvidenceError, within limits."""
+"""AFF, CD, WIM, NAND and packed images, damaged: bytes or EvidenceError, within limits."""
 
 from __future__ import annotations
 
+import gzip as stdlib_gzip
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.images import nand
 from forensiclib.images.aff import aff
 from forensiclib.images.cdrom import cdrom
+from forensiclib.images.packed import gzip, zip
 from forensiclib.images.wim import wim
 from forensiclib.testing.contracts import mutations, rows_or_evidence_error
 from tests.images.discs import mode1
@@ -131,5 +134,30 @@ def test_any_bytes_as_a_nand_dump(tmp_path: Path) -> None:
                     _read(track)
             finally:
                 image.close()
+
+    assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["stored", "deflated", "zip64", "gzip"])
+def test_mutated_archives(kind: str, tmp_path: Path) -> None:
+    data = content(5, 512 << 10)[:20_000]
+    path = tmp_path / ("disk.dd.gz" if kind == "gzip" else "case.zip")
+    if kind == "gzip":
+        path.write_bytes(stdlib_gzip.compress(data) + stdlib_gzip.compress(data[:5000]))
+    else:
+        method = zipfile.ZIP_STORED if kind == "stored" else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(path, "w", method) as archive, archive.open("disk.dd", "w", force_zip64=kind == "zip64") as member:
+            member.write(data)
+    sample = path.read_bytes()
+    room = gzip.FORMAT if kind == "gzip" else zip.FORMAT
+
+    def run(data: bytes, budget: Budget) -> None:
+        path.write_bytes(data)
+        image = room.open([str(path)], budget)
+        try:
+            _read(image)
+        finally:
+            image.close()
 
     assert rows_or_evidence_error(run, mutations(sample, COUNT)) == COUNT
