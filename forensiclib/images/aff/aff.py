@@ -202,7 +202,7 @@ def _geometry(known: _Set, first: PooledFile, raw: ConcatSource | None) -> Pages
         found = f"{len(mark)} bytes, {len(set(mark))} of them different, cannot mark sectors of {sector} bytes: it is not used"
         budget.report(Corrupt("AFF bad-sector mark", flag.span if flag else None, found))
         mark = b""
-    return Pages(size, page, sector, mark, known.pages, known.digests, raw)
+    return Pages(size, page, sector, mark, known.pages, known.digests, raw, first.root)
 
 
 def _tell(known: _Set, pages: Pages, root: str) -> list[Span]:
@@ -285,6 +285,7 @@ FORMAT = ImageFormat(
     gaps=(
         "encrypted images are recognised and refused (Locked): affconvert with the passphrase writes one that can be read",
         "digital signatures, certificates and bills of materials are counted, not checked; parity pages are not used",
+        "spans count in the files; those of pages that are in no file count in the media, via missing",
         "which sectors carry the bad-sector mark is known when they are read: bad_sectors lists only what no page holds",
         "a sector of the disk that holds the very bytes of the mark cannot be told from one that could not be read",
         "the digests of an image with marked sectors are computed with zeros in their place and do not match",

@@ -28,6 +28,7 @@ class Pages:
     size       bytes of the media; page   bytes of a page, of the last one less
     sector     bytes of a sector; badflag   what stands in one that could not be read ("" when nothing does)
     raw        the media of an AFM, which are no segments
+    name       of the image: the root of spans that count in the media, of pages that are in no file
     """
 
     size: int
@@ -37,6 +38,7 @@ class Pages:
     stored: dict[int, Segment] = field(default_factory=dict)
     digests: dict[tuple[int, str], Segment] = field(default_factory=dict)
     raw: ByteSource | None = None
+    name: str = ""
 
     def want(self, number: int) -> int:
         """Bytes of the media that the page holds."""
@@ -48,7 +50,7 @@ class Pages:
             return self.raw.read_at(number * self.page, self.want(number))
         segment = self.stored.get(number)
         if segment is None:
-            raise Unreadable("AFF page", None, f"page {number} was never stored: {self.want(number)} bytes from {number * self.page} on")
+            raise Unreadable("AFF page", self._absent(number), f"page {number} was never stored")
         data = self._unpack(number, segment)
         for name in _HASHES:
             stated = self.digests.get((number, name))
@@ -89,6 +91,9 @@ class Pages:
             raise ValueError(f"the stream breaks off after {len(data)} bytes")
         return data
 
+    def _absent(self, number: int) -> Span:
+        return Span(self.name, number * self.page, self.want(number), ("missing",), False)
+
     def origin(self, number: int) -> tuple[Span, ...]:
         """The spans behind a page."""
         want = self.want(number)
@@ -96,7 +101,7 @@ class Pages:
             return self.raw.trace(number * self.page, want)
         segment = self.stored.get(number)
         if segment is None:
-            return (zeros(want),)
+            return (self._absent(number),)
         if not segment.argument & COMPRESSED:
             return (Span(segment.file.root, segment.at, min(want, segment.length)), zeros(max(0, want - segment.length)))
         if segment.argument & COMPRESSION == ZERO:

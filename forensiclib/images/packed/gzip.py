@@ -31,6 +31,8 @@ def _header(file: PooledFile, at: int) -> tuple[int, str]:
     span = Span(file.root, at, min(len(head), 64))
     if head[:3] != b"\x1f\x8b\x08":
         raise NotThisFormat("gzip member", span, "no signature, or another method than deflate")
+    if len(head) < GZIP_MEMBER.size:
+        raise Truncated("gzip member", span, f"{len(head)} of {GZIP_MEMBER.size} bytes of its header")
     flags, place, name = head[3], GZIP_MEMBER.size, ""
     if flags & FEXTRA:
         place += 2 + int.from_bytes(head[place : place + 2], "little")
