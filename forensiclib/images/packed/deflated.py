@@ -93,10 +93,14 @@ class DeflateSource(ByteSource):
         self._taken.append(self._front.taken)
         if self._front.number % self._every == 0:
             self._states.append(self._front.copy())
-            if len(self._states) > STATES:
-                self._every *= 2
-                self._states = [s for s in self._states if s.number % self._every == 0]
+            self.thin(STATES)
         return data
+
+    def thin(self, most: int) -> None:
+        """Give up every other state until there are ``most`` or fewer."""
+        while len(self._states) > most:
+            self._every *= 2
+            self._states = [s for s in self._states if s.number % self._every == 0]
 
     def _decode(self, index: int) -> bytes:
         with self._lock:

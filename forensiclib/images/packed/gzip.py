@@ -19,8 +19,8 @@ from forensiclib.images.packed.deflated import DeflateSource
 
 __all__ = ["FORMAT", "open_gzip"]
 
-MEMBERS = 4096
-"""Members of one file; each keeps states of its decoder."""
+MEMBERS, STATES = 256, 16
+"""Members of one file, and the states of its decoder that each but the first keeps: some 100 MiB in all at the most."""
 FEXTRA, FNAME, FCOMMENT, FHCRC = 4, 8, 16, 2
 _LONGEST = 1 << 16
 
@@ -73,6 +73,8 @@ def _members(file: PooledFile, budget: Budget) -> tuple[list[DeflateSource], int
             budget.report(Corrupt("gzip member", span, "its CRC-32 or size does not match the one stored behind it"))
         if not out:
             first = int.from_bytes(tail[:4], "little")
+        if out:
+            source.thin(STATES)
         out.append(source)
         at = start + length + 8
     return out, first
@@ -82,7 +84,7 @@ def open_gzip(paths: Sequence[str], budget: Budget) -> Image:
     """The raw image in the file, which is unpacked once to know its size.
 
     Raises NotThisFormat by the signature and for a name that is no image's; Unsupported for a container inside; Corrupt and Truncated for a
-    first member that breaks; LimitExceeded for more than 4,096 members. Damage behind the first member, and checksums that do not
+    first member that breaks; LimitExceeded for more than 256 members. Damage behind the first member, and checksums that do not
     match, are findings.
     """
     found = expand(paths)
@@ -115,7 +117,7 @@ FORMAT = ImageFormat(
     gaps=(
         "the file is unpacked once when it is opened, since it does not say how long its content is",
         "a file whose name, or stored name, is not that of an image is not opened as one",
-        "a container (E01, AFF, VMDK ...) inside is refused by name, not opened; files of more than 4,096 members (BGZF) are refused",
+        "a container (E01, AFF, VMDK ...) inside is refused by name, not opened; files of more than 256 members (BGZF) are refused",
         "nothing behind damage can be read; xz, bzip2, zstd and 7z are not read",
     ),
     signatures=(Signature(b"\x1f\x8b\x08"),),
