@@ -272,6 +272,7 @@ FORMAT = ImageFormat(
         "audio in WAVE, MP3 and AIFF files is named in a finding, and left out",
         "sessions are those of REM SESSION; the gaps between them are in no file, and what a later one finds there cannot be read",
         "the volume of a later session holds the earlier ones too, as a drive shows the disc: what is carved there is found in both",
+        "other descriptions (CCD, MDS, NRG, TOC) are not read; their data file is, when it begins with a raw data sector",
         "without a sheet all sectors are one track; audio at the beginning hides the data behind it",
     ),
     signatures=(Signature(SYNC),),
