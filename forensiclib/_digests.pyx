@@ -3,6 +3,7 @@
 
 from array import array
 
+include "_native/cdrom.pxi"
 include "_native/crc32c.pxi"
 include "_native/ctph.pxi"
 include "_native/gear.pxi"

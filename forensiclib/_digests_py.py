@@ -7,6 +7,8 @@ from forensiclib._plain.blockset import digest_index as digest_index
 from forensiclib._plain.blockset import digest_sort as digest_sort
 from forensiclib._plain.blockverdict import BLOCK_VERDICTS as BLOCK_VERDICTS
 from forensiclib._plain.blockverdict import block_measures as block_measures
+from forensiclib._plain.cdrom import cd_edc as cd_edc
+from forensiclib._plain.cdrom import cd_sectors as cd_sectors
 from forensiclib._plain.crc32c import CRC32C_LEVELS as CRC32C_LEVELS
 from forensiclib._plain.crc32c import crc32c as crc32c
 from forensiclib._plain.ctph import CTPH_LEVELS as CTPH_LEVELS

@@ -59,6 +59,8 @@ try:
     from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests import block_digests as block_digests
     from forensiclib._digests import block_measures as block_measures
+    from forensiclib._digests import cd_edc as cd_edc
+    from forensiclib._digests import cd_sectors as cd_sectors
     from forensiclib._digests import crc32c as crc32c
     from forensiclib._digests import ctph_digest as ctph_digest
     from forensiclib._digests import ctph_record as ctph_record
@@ -129,6 +131,8 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
     from forensiclib._digests_py import block_digests as block_digests
     from forensiclib._digests_py import block_measures as block_measures
+    from forensiclib._digests_py import cd_edc as cd_edc
+    from forensiclib._digests_py import cd_sectors as cd_sectors
     from forensiclib._digests_py import crc32c as crc32c
     from forensiclib._digests_py import ctph_digest as ctph_digest
     from forensiclib._digests_py import ctph_record as ctph_record

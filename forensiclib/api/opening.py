@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
@@ -187,6 +188,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
             tree=image.tree,
+            tracks=image.tracks,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -326,6 +328,17 @@ def _ends(path: str) -> tuple[bytes, bytes]:
         return head, file.read(TAIL)
 
 
+def _named(formats: Sequence[ImageFormat], wanted: str) -> ImageFormat:
+    """The format of that name; of "name:text" the one that goes by the text. UsageError for none."""
+    name, colon, text = wanted.partition(":")
+    for form in formats:
+        if form.name == name and not colon:
+            return form
+        if form.name == name and form.configure is not None:
+            return replace(form, open=form.configure(text))
+    raise UsageError(f"no image format {wanted!r}; there are {', '.join(f.name for f in formats)}")
+
+
 def _at_snapshot(image: Image, wanted: str) -> Image:
     """The image as it was at the snapshot of that id or name."""
     found = [s for s in image.snapshots if s.id == wanted] or [s for s in image.snapshots if s.name == wanted]
@@ -351,7 +364,8 @@ def open_image(
 
     evidence   a path (the first segment of a set is enough), a glob, a list of segments, a folder that is an image (.hdd), or a
                ByteSource. Of a virtual disk the first path is the disk, the others are what it may need: its parents, extents
-    format     name of an image format to insist on; None detects by content, then by name
+    format     name of an image format to insist on; None detects by content, then by name. "name:text" for a format that must be
+               told what its content does not say ("nand:2048+64")
     snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
     others     further images whose volumes are members of what is on this one (disks of an array, of a volume group); all
                their volumes are listed too. Digests and verify() are of the first alone
@@ -375,10 +389,7 @@ def open_image(
     paths = tuple(_inside(path, formats) if os.path.isdir(path) else path for path in paths)
     head, tail = _ends(paths[0])
     if format is not None:
-        named = [f for f in formats if f.name == format]
-        if not named:
-            raise UsageError(f"no image format {format!r}; there are {', '.join(f.name for f in formats)}")
-        order = named
+        order = [_named(formats, format)]
     else:
         order = _order(formats, head, tail, os.path.splitext(paths[0])[1].lower())
     tried = []
@@ -401,8 +412,10 @@ def _root_of(source: ByteSource) -> str:
 
 
 def divided(image: OpenImage) -> list[Volume]:
-    """The partitions of an image; the image as one volume when it has no partition table, or when the whole of it looks like a
+    """The tracks or partitions of an image; the image as one volume when it has none, or when the whole of it looks like a
     member of an array or group (scheme "disk")."""
+    if image.tracks:
+        return list(image.tracks)
     source = fill_bad(image.data, image.run.budget("read").report, image.sector_size)
     if any(layer.disks is not None and layer.disks(source) for layer in image.run.catalog.layers):
         return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]

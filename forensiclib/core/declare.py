@@ -110,6 +110,8 @@ class ImageFormat(Declaration):
 
     trailers   signatures in the last 512 bytes of the file; their ``offset`` counts in these
     folder     name of the file that is given instead when the evidence is a folder that holds it
+    configure  for ``open_image(format="name:text")``: an opener that goes by the text, for what no content tells (the page size of a
+               chip); raises UsageError for a text that it does not know. Its image states the same as its ``format``
     """
 
     signatures: tuple[Signature, ...] = ()
@@ -117,6 +119,7 @@ class ImageFormat(Declaration):
     folder: str = ""
     extensions: tuple[str, ...] = ()
     catch_all: bool = False
+    configure: Callable[[str], OpenImage] | None = None
     open: OpenImage
 
 

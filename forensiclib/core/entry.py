@@ -84,9 +84,10 @@ class Image(_Over):
     check         chunk index range -> None; raises on a bad stored checksum; None when the format
                   stores none
     tree          the files of logical evidence, whose media are not a disk but the contents; None for a disk
+    tracks        volumes that the container itself lists (the tracks of a disc): they stand for a partition table
     """
 
-    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tree")
+    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tracks", "tree")
 
     def __init__(
         self,
@@ -102,9 +103,11 @@ class Image(_Over):
         close_with: Sequence[Callable[[], None]] = (),
         snapshots: Sequence[Snapshot] = (),
         tree: FileSystem | None = None,
+        tracks: Sequence[Volume] = (),
     ) -> None:
         super().__init__(data)
         self.format, self.name, self.tree = format, name, tree
+        self.tracks = tuple(tracks)
         self.facts: Mapping[str, str] = dict(facts or {})
         self.hashes: Mapping[str, str] = dict(hashes or {})
         self.sector_size = sector_size

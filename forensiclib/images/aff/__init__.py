@@ -1,0 +1,1 @@
+"""Advanced Forensic Format, version 3."""

@@ -1,0 +1,1 @@
+"""Compact discs: cue sheets and raw sectors."""

@@ -1,0 +1,1 @@
+"""Images that somebody packed: one in an archive."""
