@@ -14,7 +14,7 @@ from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
 from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
-from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.errors import Corrupt, EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
@@ -33,18 +33,18 @@ TAIL = 512
 class Verification:
     """What ``OpenImage.verify`` found.
 
-    ok        True when every stored digest equals the computed one and no range was bad; None when
+    ok        True when every stored digest and checksum equals the computed one and no range was bad; None when
               the container stores nothing to compare with and no range was bad
     stored, computed   digests by algorithm, hex
     bad       spans that failed their checksum or could not be read (hashed as zeros)
     """
 
-    def __init__(self, stored: dict[str, str], result: Digests) -> None:
+    def __init__(self, stored: dict[str, str], result: Digests, checks: int = 0, failed: Sequence[Span] = ()) -> None:
         self.stored, self.computed = stored, dict(result.values)
-        self.bad: tuple[Span, ...] = tuple(result.bad)
+        self.bad: tuple[Span, ...] = (*result.bad, *failed)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or not same else True if stored else None
+        self.ok: bool | None = False if self.bad or not same else True if stored or checks else None
 
     def __repr__(self) -> str:
         return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
@@ -182,6 +182,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
             tree=image.tree,
+            checks=image.checks,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -214,7 +215,19 @@ class OpenImage(Image):
             progress=lambda done, total: self.run.progress("verify", done, total),
             on_bad="fill",
         )
-        return Verification(dict(self.hashes), result)
+        return Verification(dict(self.hashes), result, len(self.checks), self._failed())
+
+    def _failed(self) -> list[Span]:
+        """Where checksums of parts do not hold; each is a finding."""
+        budget, out = self.run.budget("verify", self.name), list[Span]()
+        for check in self.checks:
+            result = digest(check.data, (check.algorithm,), budget=budget, threads=self.run.threads, on_bad="fill")
+            computed = result.values[check.algorithm]
+            if result.bad or computed != check.stored:
+                found = "some of its bytes cannot be read" if result.bad else f"{check.stored} is stored, its bytes give {computed}"
+                budget.report(Corrupt(f"checksum of {check.what}", check.span, found))
+                out.append(check.span)
+        return out
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
