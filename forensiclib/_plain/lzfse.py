@@ -90,7 +90,12 @@ def _block(raw: bytes, out: bytearray, room: int) -> int:
         if len(raw) < 32:
             raise ValueError("a header that breaks off")
         one, two, three = _numbers(raw, 8, 3, 8)
-        literals, literal_bytes, matches, literal_bits = _field(one, 0, 20), _field(one, 20, 20), _field(one, 40, 20), _field(one, 60, 3) - 7
+        literals, literal_bytes, matches, literal_bits = (
+            _field(one, 0, 20),
+            _field(one, 20, 20),
+            _field(one, 40, 20),
+            _field(one, 60, 3) - 7,
+        )
         u = [_field(two, 10 * i, 10) for i in range(4)]
         match_bytes, match_bits, size = _field(two, 40, 20), _field(two, 60, 3) - 7, _field(three, 0, 32)
         l, m, d = (_field(three, at, 10) for at in (32, 42, 52))
@@ -106,7 +111,12 @@ def _block(raw: bytes, out: bytearray, room: int) -> int:
         u = list(_numbers(raw, 32, 4, 2))
         l, m, d = _numbers(raw, 44, 3, 2)
         counts = _numbers(raw, 50, 360, 2)
-    if literals > _LITERALS or literals & 3 or matches > _MATCHES or not -7 <= min(literal_bits, match_bits) <= max(literal_bits, match_bits) <= 0:
+    if (
+        literals > _LITERALS
+        or literals & 3
+        or matches > _MATCHES
+        or not -7 <= min(literal_bits, match_bits) <= max(literal_bits, match_bits) <= 0
+    ):
         raise ValueError("counts that no block has")
     if l > 63 or m > 63 or d > 255 or max(u) > 1023 or literal_bytes + match_bytes > len(raw) - size:
         raise ValueError("states or lengths that no block has")

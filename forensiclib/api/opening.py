@@ -380,6 +380,7 @@ def open_image(
         if not os.path.exists(path):
             raise UsageError(f"{path}: no such file")
     formats = run.catalog.images
+    folder = os.path.isdir(paths[0])
     paths = tuple(_inside(path, formats) if os.path.isdir(path) else path for path in paths)
     head, tail = _ends(paths[0])
     if format is not None:
@@ -389,6 +390,8 @@ def open_image(
         order = named
     else:
         order = _order(formats, head, tail, os.path.splitext(paths[0])[1].lower())
+        if folder:  # the file that stood for it is no disk by itself
+            order = [form for form in order if not form.catch_all]
     tried = []
     for form in order:
         try:

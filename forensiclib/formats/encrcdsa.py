@@ -1,7 +1,8 @@
-"""Encrypted disk images of Apple: the header of version 2 ("encrcdsa", at the start), that of version 1 ("cdsaencr", at the end). Big-endian.
+"""Encrypted disk images of Apple, big-endian: version 2 ("encrcdsa", at the start) and version 1 ("cdsaencr", at the end).
 
-Jacob Appelbaum and Ralf-Philipp Weinmann, "Unlocking FileVault" (23C3, 2006), with VileFault's description of both headers; Willem Hengeveld,
-readencrcdsa (2019), for the names of the fields. Numbers of algorithms: Apple, cssmtype.h and cssmapple.h. Version 1 wraps its keys after RFC 3217.
+Jacob Appelbaum and Ralf-Philipp Weinmann, "Unlocking FileVault" (23C3, 2006), with VileFault's description of both headers;
+Willem Hengeveld, readencrcdsa (2019), for the names of the fields. Numbers of algorithms: Apple, cssmtype.h and cssmapple.h.
+Version 1 wraps its keys after RFC 3217.
 """
 
 from __future__ import annotations

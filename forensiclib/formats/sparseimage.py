@@ -1,7 +1,7 @@
 """Sparse disk images of Apple (.sparseimage), big-endian, and the names in a sparse bundle.
 
-Joachim Metz, "Mac OS disk image types", documentation of libmodi: "Sparse disk image format", "Sparse bundle disk image format". The size in 64
-bits and the further index nodes: Simon Gander, fsdump (2020).
+Joachim Metz, "Mac OS disk image types", documentation of libmodi: "Sparse disk image format", "Sparse bundle disk image format".
+The size in 64 bits and the further index nodes: Simon Gander, fsdump (2020).
 """
 
 from __future__ import annotations

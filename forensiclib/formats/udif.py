@@ -1,8 +1,9 @@
 """Universal Disk Image Format (UDIF, .dmg), big-endian.
 
-Joachim Metz, "Mac OS disk image types", documentation of libmodi: "UDIF resource file", "UDIF XML plist". What its names leave open comes from
-images that hdiutil made: the checksum of a table covers what its chunks decode to, without those of type ignore; the master checksum covers
-the checksums of the tables one behind the other. Resource forks: Apple, "Inside Macintosh: More Macintosh Toolbox" (1993), chapter 1.
+Joachim Metz, "Mac OS disk image types", documentation of libmodi: "UDIF resource file", "UDIF XML plist". What its names leave open
+comes from images that hdiutil made: the checksum of a table covers what its chunks decode to, without those of type ignore; the master
+checksum covers the checksums of the tables one behind the other. Resource forks: Apple, "Inside Macintosh: More Macintosh
+Toolbox" (1993), chapter 1.
 """
 
 from __future__ import annotations

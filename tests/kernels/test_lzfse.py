@@ -76,7 +76,9 @@ def spelled_out(packed: bytes) -> bytes:
             at += len(code)
     literals, literal_bytes, matches = one & 0xFFFFF, one >> 20 & 0xFFFFF, one >> 40 & 0xFFFFF
     match_bytes = two >> 40 & 0xFFFFF
-    head = struct.pack("<4sIIIIIIi", b"bvx1", raw, literal_bytes + match_bytes, literals, matches, literal_bytes, match_bytes, (one >> 60 & 7) - 7)
+    head = struct.pack(
+        "<4sIIIIIIi", b"bvx1", raw, literal_bytes + match_bytes, literals, matches, literal_bytes, match_bytes, (one >> 60 & 7) - 7
+    )
     head += struct.pack("<4H", *(two >> 10 * i & 1023 for i in range(4))) + struct.pack("<i", (two >> 60 & 7) - 7)
     head += struct.pack("<3H", *(three >> at & 1023 for at in (32, 42, 52))) + struct.pack("<360H", *counts)
     return head.ljust(772, b"\0") + packed[size : size + literal_bytes + match_bytes] + b"bvx$"
@@ -113,7 +115,7 @@ def test_compiled_equals_plain_on_damage() -> None:
 def test_damage_in_the_headers() -> None:
     """Where the counts, states and lengths stand: every single bit."""
     packed, size = reference.compress(bytes_of(4_500, 8)), 4_500
-    for bit in range(0, 8 * 96):
+    for bit in range(8 * 96):
         damaged = bytearray(packed)
         damaged[bit >> 3] ^= 1 << (bit & 7)
         assert kernels.lzfse(bytes(damaged), size) == plain.lzfse(bytes(damaged), size)

@@ -9,7 +9,8 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 from forensiclib.core.entry import Check
 from forensiclib.core.errors import Corrupt, LimitExceeded, Truncated, Unreadable, Unsupported
@@ -43,10 +44,11 @@ class Blocks:
 
 
 class _Stream(Protocol):
-    eof: bool
-    unused_data: bytes
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /, max_length: int = -1) -> bytes: ...
 
 
 def _streamed(make: Callable[[], _Stream], data: bytes, size: int) -> bytes:
@@ -106,7 +108,7 @@ class _Map:
     def order(self) -> None:
         """Sort by place; of chunks that begin at the same place the one that was added last counts."""
         start = self.start
-        if any(a > b for a, b in zip(start, start[1:])):
+        if any(a > b for a, b in pairwise(start)):
             order = sorted(range(len(start)), key=start.__getitem__)
             for name in ("start", "length", "at", "stored", "kind"):
                 column = getattr(self, name)
@@ -190,7 +192,7 @@ def stored_sum(kind: int, bits: int, raw: bytes, what: str, span: Span, budget: 
     return raw[:4].hex()
 
 
-def _read_table(blocks: Blocks, into: _Map, size: int, budget: Budget) -> tuple[dict[str, int | bytes], list[tuple[int, int]], bool]:
+def _read_table(blocks: Blocks, into: _Map, size: int, budget: Budget) -> tuple[dict[str, Any], list[tuple[int, int]], bool]:
     """(its header, the (start, length) that its checksum covers, whether it has one chunk that lies outside of the disk)"""
     raw, span = blocks.raw, blocks.span
     if len(raw) < f.MISH.size or raw[:4] != f.SIGNATURE_TABLE:
@@ -201,7 +203,9 @@ def _read_table(blocks: Blocks, into: _Map, size: int, budget: Budget) -> tuple[
         budget.report(Truncated("UDIF block table", span, f"{blocks.name}: {count} of {head['count']} chunks are there"))
     summed: list[tuple[int, int]] = []
     ended = outside = False
-    for kind, _comment, sector, sectors, offset, stored in f.CHUNK.packed.iter_unpack(raw[f.MISH.size : f.MISH.size + count * f.CHUNK.size]):
+    for kind, _comment, sector, sectors, offset, stored in f.CHUNK.packed.iter_unpack(
+        raw[f.MISH.size : f.MISH.size + count * f.CHUNK.size]
+    ):
         budget.item()
         if kind == f.TERMINATOR:
             ended = True
@@ -237,7 +241,9 @@ def disk(
         head, summed, outside = _read_table(blocks, chunks, size, budget)
         sums += head["sum"][: head["sum_bits"] // 8 if head["sum_bits"] <= 1024 else 0]
         if outside:
-            budget.report(Corrupt("UDIF block table", blocks.span, f"{blocks.name}: chunks outside of the disk of {size} bytes are left out"))
+            budget.report(
+                Corrupt("UDIF block table", blocks.span, f"{blocks.name}: chunks outside of the disk of {size} bytes are left out")
+            )
         stored = stored_sum(head["sum_type"], head["sum_bits"], head["sum"], f"UDIF block table {blocks.name}", blocks.span, budget)
         heads.append((blocks, stored, summed))
     chunks.order()
@@ -267,7 +273,9 @@ def _judged(chunks: _Map, size: int, tables: Sequence[Blocks], budget: Budget) -
         reached = max(reached, start + length)
     missing += size - reached
     if over:
-        budget.report(Corrupt("UDIF block table", span, f"{over} chunks begin inside of others; each byte is read from the one that begins last"))
+        budget.report(
+            Corrupt("UDIF block table", span, f"{over} chunks begin inside of others; each byte is read from the one that begins last")
+        )
     if missing:
         budget.report(Corrupt("UDIF block table", span, f"{missing} bytes of the disk lie in no chunk: they cannot be read"))
     bytes_of: Counter[int] = Counter()
