@@ -166,9 +166,16 @@ class _Part:
         """Where the chunk that holds the byte ends."""
         return self.end[self.find(offset)]
 
-    def bytes_of(self, kind: int) -> int:
-        """Of the disk, in chunks of that type."""
-        return sum(b - a for a, b, k in zip(self.start, self.end, self.kind) if k == kind)
+
+def _covered(parts: Sequence[_Part]) -> tuple[int, int]:
+    """(bytes of the disk that some part states, or that no chunk holds; bytes stated more than once)"""
+    held = sorted((a, b) for part in parts for a, b, kind in zip(part.start, part.end, part.kind) if kind != f.DONT_CARE)
+    reached = covered = total = 0
+    for start, end in [*held, *((part.reached, part.size) for part in parts if len(parts) == 1)]:
+        covered += max(0, end - max(start, reached))
+        total += end - start
+        reached = max(reached, end)
+    return covered, total - covered
 
 
 def _media(parts: Sequence[_Part], size: int) -> BlockSource:
@@ -247,12 +254,14 @@ def _open(family: Family, path: str) -> Image:
         "chunks": ", ".join(f"{name} {sum(part.kind.count(kind) for part in parts)}" for kind, name in
                             ((f.RAW, "raw"), (f.FILL, "fill"), (f.DONT_CARE, "don't care"))),
     }  # fmt: skip
-    if len(parts) == 1:
-        free = first.bytes_of(f.DONT_CARE)
-        facts["not_stored"] = str(free)
-        if free:
-            text = f"{free} bytes are in chunks of type don't care: what they held was not stored, and they read as zero"
-            budget.report(Finding.note("Android sparse image", text, path, Span(file.root, 0, f.HEADER.size)))
+    stored, twice = _covered(parts)
+    facts["not_stored"] = str(size - stored)
+    span = Span(file.root, 0, f.HEADER.size)
+    if size > stored:
+        text = f"{size - stored} bytes are in chunks of type don't care: what they held was not stored, and they read as zero"
+        budget.report(Finding.note("Android sparse image", text, path, span))
+    if twice:
+        budget.report(Finding.note("Android sparse image", f"{twice} bytes are in more than one part: the last one counts", path, span))
     checks = [check for part in parts for check in _checks(part)]
     return Image(media, format="androidsparse", name=first.file.root, facts=facts, checks=checks)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from forensiclib.core.declare import ImageFormat, Signature
 from forensiclib.core.entry import Image
 from forensiclib.core.errors import Truncated, Unsupported
+from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
@@ -27,7 +28,13 @@ def _inside(plain: ByteSource, budget: Budget) -> tuple[str, Found]:
     """(what it is, its disk)"""
     if plain.read_at(0, 4) == sparseimage.SIGNATURE:
         return "sparse image", unfolded(plain, budget)
-    if is_udif(plain):
+    try:
+        udif = is_udif(plain)
+    except Truncated:
+        note = "its end is missing, which would tell a UDIF image: the decrypted bytes are given as they are"
+        budget.report(Finding.note("encrypted disk image", note))
+        return "unknown", Found(plain, {}, [])
+    if udif:
         found = trailer(plain, budget)
         if found["segments"] > 1:
             raise Unsupported("encrypted disk image", plain.trace(found["at"], 512)[0], f"one of {found['segments']} segments")

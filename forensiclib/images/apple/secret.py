@@ -205,7 +205,8 @@ def _version2(file: ByteSource, budget: Budget) -> Sealed:
         "key_derivation": f"PBKDF2-HMAC-SHA1, {rounds or 'no'} rounds", "keys": ", ".join(names),
         "encryption_uuid": str(uuid.UUID(bytes=head["uuid"])),
     }  # fmt: skip
-    return Sealed(head["offset"], head["size"], head["block"], facts, " or the private key of a ".join(names) or "key", span, opener)
+    needs = "password" if passwords else "private key of its certificate, which cannot be given yet"
+    return Sealed(head["offset"], head["size"], head["block"], facts, needs, span, opener)
 
 
 def _version1(file: ByteSource, budget: Budget) -> Sealed:

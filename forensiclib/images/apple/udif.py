@@ -14,7 +14,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ConcatSource
 from forensiclib.core.span import Span
 from forensiclib.formats import udif as f
-from forensiclib.images._blocks import root_of
+from forensiclib.images._blocks import BlockSource, root_of
 from forensiclib.images._family import Family, opened
 from forensiclib.images._files import PooledFile
 from forensiclib.images.apple.chunks import disk, stored_sum
@@ -90,7 +90,9 @@ def whole(file: ByteSource, found: Trailer, others: Sequence[tuple[ByteSource, T
     if not listed:
         if found["data_size"] != size:
             raise Corrupt("UDIF trailer", span, f"no block tables, and {found['data_size']} bytes are not the disk of {size}")
-        return Found(data.slice(0, size), facts, checks)
+        there = found["at"] - found["data_offset"]  # the trailer is no part of the disk, should the fork be cut short before it
+        media = data.slice(0, min(size, there) if there > 0 else size)
+        return Found(BlockSource(size, lambda offset: (media, offset, size - offset), "UDIF data fork"), facts, checks)
     master = stored_sum(found["master_type"], found["master_bits"], found["master"], "UDIF master checksum", span, budget)
     media, more, sums = disk(data, listed, size, (master, span), budget)
     return Found(media, facts | more, checks + sums)
