@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal
 
+from forensiclib.api.checks import PartSums
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
@@ -37,14 +38,16 @@ class Verification:
               the container stores nothing to compare with and no range was bad
     stored, computed   digests by algorithm, hex
     bad       spans that failed their checksum or could not be read (hashed as zeros)
+    failed    checksums of parts (``Image.checks``) that do not hold, in words
     """
 
-    def __init__(self, stored: dict[str, str], result: Digests, checks: int = 0, failed: Sequence[Span] = ()) -> None:
+    def __init__(self, stored: dict[str, str], result: Digests, checks: int = 0, failed: Sequence[str] = ()) -> None:
         self.stored, self.computed = stored, dict(result.values)
-        self.bad: tuple[Span, ...] = (*result.bad, *failed)
+        self.bad: tuple[Span, ...] = tuple(result.bad)
+        self.failed = tuple(failed)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or not same else True if stored or checks else None
+        self.ok: bool | None = False if self.bad or self.failed or not same else True if stored or checks else None
 
     def __repr__(self) -> str:
         return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
@@ -207,27 +210,28 @@ class OpenImage(Image):
         algorithms   digests to compute beside the stored ones; MD5 and SHA-1 when nothing is stored
         """
         names = tuple(dict.fromkeys((*self.hashes, *algorithms))) or ("md5", "sha1")
+        parts, budget = PartSums(self.checks), self.run.budget("verify", self.name)
         result = digest(
             self.data,
             names,
-            budget=self.run.budget("verify", self.name),
+            budget=budget,
             threads=self.run.threads,
             progress=lambda done, total: self.run.progress("verify", done, total),
             on_bad="fill",
+            also=parts if any(check.ranges for check in self.checks) else None,
         )
-        return Verification(dict(self.hashes), result, len(self.checks), self._failed())
-
-    def _failed(self) -> list[Span]:
-        """Where checksums of parts do not hold; each is a finding."""
-        budget, out = self.run.budget("verify", self.name), list[Span]()
+        summed = parts.outcome()
         for check in self.checks:
-            result = digest(check.data, (check.algorithm,), budget=budget, threads=self.run.threads, on_bad="fill")
-            computed = result.values[check.algorithm]
-            if result.bad or computed != check.stored:
-                found = "some of its bytes cannot be read" if result.bad else f"{check.stored} is stored, its bytes give {computed}"
+            if check.data is not None:
+                own = digest(check.data, (check.algorithm,), budget=budget, threads=self.run.threads, on_bad="fill")
+                summed.append((check, "" if own.bad else own.values[check.algorithm]))
+        failed = []
+        for check, value in summed:
+            if value != check.stored:
+                found = f"{check.stored} is stored, its bytes give {value}" if value else "not all of its bytes can be read"
                 budget.report(Corrupt(f"checksum of {check.what}", check.span, found))
-                out.append(check.span)
-        return out
+                failed.append(f"checksum of {check.what}: {found}")
+        return Verification(dict(self.hashes), result, len(self.checks), failed)
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when

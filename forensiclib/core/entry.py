@@ -62,14 +62,17 @@ class Check:
     """A checksum that the container stores of some bytes; ``OpenImage.verify`` computes it.
 
     what    in words ("partition 3 (Apple_HFS)"); algorithm   a name of hashing.ALGORITHMS; stored   lower-case hex
-    data    the bytes that it covers; span   what is named when it does not match
+    span    what is named when it does not match
+    ranges  (offset, bytes) of the media that it covers, one behind the other; or else
+    data    the bytes that it covers, which the media does not hold as they are
     """
 
     what: str
     algorithm: str
     stored: str
-    data: ByteSource = field(repr=False, compare=False)
     span: Span
+    ranges: tuple[tuple[int, int], ...] = ()
+    data: ByteSource | None = field(default=None, repr=False, compare=False)
 
 
 class Image(_Over):

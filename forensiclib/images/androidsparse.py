@@ -16,7 +16,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.formats import androidsparse as f
-from forensiclib.images._blocks import BlockSource, Place, padded, read_exactly
+from forensiclib.images._blocks import BlockSource, Place, read_exactly
 from forensiclib.images._family import Family, opened
 from forensiclib.images._files import PooledFile, expand
 
@@ -196,19 +196,19 @@ def _media(parts: Sequence[_Part], size: int) -> BlockSource:
     return BlockSource(size, locate, "Android sparse chunk")
 
 
-def _checks(part: _Part) -> list[Check]:
-    """Each CRC chunk states the sum of all before it; what is computed is that of the bytes since the last one."""
-    media, out, at, before = padded(_media([part], part.size), part.size), list[Check](), 0, 0
+def _checks(part: _Part, alone: bool) -> list[Check]:
+    """Each CRC chunk states the sum of all before it; what is computed is that since the last one. ``alone``: the part is the media."""
+    media, places, at, before = _media([part], part.size), list[tuple[str, str, Span, int, int]](), 0, 0
     for offset, stated, where in part.crcs:
         if offset > at:
-            own = _behind(stated, before, offset - at)
-            out.append(
-                Check(f"bytes {at} to {offset}", "crc32", f"{own:08x}", media.slice(at, offset - at), Span(part.file.root, where, 16))
-            )
+            own = f"{_behind(stated, before, offset - at):08x}"
+            places.append((f"bytes {at} to {offset}", own, Span(part.file.root, where, 16), at, offset - at))
         at, before = offset, stated
-    if part.checksum:
-        out.append(Check("whole image", "crc32", f"{part.checksum:08x}", media, Span(part.file.root, 24, 4)))
-    return out
+    if part.checksum and part.size:
+        places.append(("whole image", f"{part.checksum:08x}", Span(part.file.root, 24, 4), 0, part.size))
+    if alone:
+        return [Check(what, "crc32", stored, span, ((start, n),)) for what, stored, span, start, n in places]
+    return [Check(what, "crc32", stored, span, data=media.slice(start, n)) for what, stored, span, start, n in places]
 
 
 def _number(path: str) -> tuple[str, str, int] | None:
@@ -262,7 +262,7 @@ def _open(family: Family, path: str) -> Image:
         budget.report(Finding.note("Android sparse image", text, path, span))
     if twice:
         budget.report(Finding.note("Android sparse image", f"{twice} bytes are in more than one part: the last one counts", path, span))
-    checks = [check for part in parts for check in _checks(part)]
+    checks = [check for part in parts for check in _checks(part, len(parts) == 1)]
     return Image(media, format="androidsparse", name=first.file.root, facts=facts, checks=checks)
 
 

@@ -127,7 +127,7 @@ def test_a_mutated_image_gives_bytes_or_evidence_errors(name: str, tmp_path: Pat
         budget.keys = Keys(password=WORD.decode())
         image = room.open([str(opened)], budget)
         try:
-            for source in (image, *(check.data for check in image.checks)):
+            for source in (image, *(check.data for check in image.checks if check.data is not None)):
                 for at in (0, 4096, 1 << 16, max(0, source.size - 5000)):
                     try:
                         assert len(source.read_at(at, 20_000)) == max(0, min(20_000, source.size - at))

@@ -159,8 +159,8 @@ FORMAT = ImageFormat(
     title="Apple sparse bundle (.sparsebundle)",
     refs=("Joachim Metz, Mac OS disk image types, libmodi documentation", "Willem Hengeveld, readencrcdsa (2019): the encrypted token"),
     gaps=(
-        "the format lists no bands: one that was lost reads as zero like one that was never written; the fact bands says how many there are",
-        "of encrypted bundles none of Apple's was at hand: that their blocks are numbered through all bands is not proven",
+        "the format lists no bands: a lost one reads as zero like one that was never written; the fact bands says how many there are",
+        "of encrypted bundles none of Apple's was at hand: that blocks are numbered through all bands is not proven",
         "the format stores no checksum; links in the folder of bands are not followed",
         "the lock, mapped and history files that later versions of macOS keep beside the bands are not read",
     ),

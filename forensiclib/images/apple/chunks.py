@@ -16,7 +16,7 @@ from forensiclib.core.entry import Check
 from forensiclib.core.errors import Corrupt, LimitExceeded, Truncated, Unreadable, Unsupported
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource, ChunkedSource, ExtentSource, MemorySource, WritableBuffer, clip
+from forensiclib.core.source import ByteSource, ChunkedSource, MemorySource, WritableBuffer, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.formats import udif as f
 from forensiclib.images._blocks import BlockSource, Place, root_of
@@ -254,12 +254,12 @@ def disk(
         # Without a byte that it covers the sum is the empty one, 0, and says nothing.
         if stored and summed:
             what = f"partition {blocks.id} ({blocks.name})"
-            checks.append(Check(what, "crc32", stored, ExtentSource(media, summed), blocks.span))
+            checks.append(Check(what, "crc32", stored, blocks.span, tuple(summed)))
     if master[0]:
         found = f"{crc32(bytes(sums), 0):08x}"
         if master[0] != found:
             budget.report(Corrupt("UDIF master checksum", master[1], f"{master[0]}, the tables' checksums give {found}"))
-        checks.append(Check("all tables", "crc32", master[0], MemorySource(bytes(sums), (master[1],)), master[1]))
+        checks.append(Check("all tables", "crc32", master[0], master[1], data=MemorySource(bytes(sums), (master[1],))))
     return media, facts, checks
 
 

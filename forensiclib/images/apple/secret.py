@@ -250,7 +250,7 @@ def _version1(file: ByteSource, budget: Budget) -> Sealed:
 
 
 def sealed(file: ByteSource, budget: Budget) -> Sealed:
-    """The encryption of an image, by its header. Raises NotThisFormat without one; Unsupported, Corrupt, Truncated for what cannot be read."""
+    """The encryption of an image, by its header. NotThisFormat without one; Unsupported, Corrupt, Truncated for one that cannot be."""
     if file.read_at(0, 8) == f.SIGNATURE:
         return _version2(file, budget)
     if file.size >= f.TRAILER1.size and file.read_at(file.size - 8, 8) == f.SIGNATURE1:

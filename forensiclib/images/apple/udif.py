@@ -80,7 +80,8 @@ def whole(file: ByteSource, found: Trailer, others: Sequence[tuple[ByteSource, T
         where = Span(root_of(source), each["at"], f.KOLY.size)
         stored = stored_sum(each["data_sum_type"], each["data_sum_bits"], each["data_sum"], "UDIF data fork", where, budget)
         if stored and len(others) < 2:  # what the checksums of several segments cover is not known
-            checks.append(Check("data fork", "crc32", stored, source.slice(each["data_offset"], each["data_size"]), where))
+            fork = source.slice(each["data_offset"], each["data_size"])
+            checks.append(Check("data fork", "crc32", stored, where, data=fork))
     if found["data_offset"] + found["data_size"] > file.size:
         budget.report(Truncated("UDIF data fork", span, f"{found['data_size']} bytes at {found['data_offset']} in a file of {file.size}"))
     listed = tables(file, found, budget)
