@@ -355,6 +355,16 @@ def test_a_published_vector_of_an_image_that_hdiutil_made(tmp_path: Path) -> Non
     assert image.read_at(14 * 4096, 64) == bytes(64)
 
 
+@pytest.mark.corpus
+def test_what_hdiutil_made_encrypted_by_us_opens_to_its_file_system(corpus: Path, tmp_path: Path) -> None:
+    plain = corpus / "plaso/hfsplus_zlib.dmg"
+    image, _ = unlocked(apple.Seal(WORD.encode(), 256).version2(tmp_path / "disk.dmg", plain.read_bytes()))
+    other, _ = opened(plain)
+    assert image.read_at(0, image.size) == other.read_at(0, other.size) and image.verify().ok is True
+    listed = [[e.path for e in v.filesystem().walk()] for i in (image, other) for v in i.volumes() if v.kind == "Apple HFS+"]
+    assert len(listed) == 2 and listed[0] == listed[1] and len(listed[0]) > 10
+
+
 class _Encrypted(SourceContract):
     @pytest.fixture(autouse=True)
     def _prepare(self, tmp_path: Path) -> None:
