@@ -201,19 +201,22 @@ class TestSparseBundle(SourceContract):
 
 # ---- encryption
 
+SECRET = content()[: 192 << 10]
+"""Little: where the plain twins run alone, AES is theirs."""
+
 
 @pytest.mark.parametrize("block", [512, 4096])
 @pytest.mark.parametrize("bits", [128, 256])
 def test_an_encrypted_disk_of_each_version(tmp_path: Path, bits: int, block: int) -> None:
     seal = apple.Seal(WORD.encode(), bits, block)
-    for version, path in ((2, seal.version2(tmp_path / "2.dmg", content())), (1, seal.version1(tmp_path / "1.dmg", content()))):
+    for version, path in ((2, seal.version2(tmp_path / "2.dmg", SECRET)), (1, seal.version1(tmp_path / "1.dmg", SECRET))):
         image, found = unlocked(path)
         with image:
             assert (
                 image.format == "encrcdsa" and image.facts["inside"] == "plain disk" and image.facts["encryption_version"] == str(version)
             )
             assert image.facts["cipher"] == f"AES-{bits}-CBC"
-            assert image.read_at(0, image.size) == content()
+            assert image.read_at(0, image.size) == SECRET
             assert len(found) == (version == 1)
             start = 4096 if version == 2 else 0
             at = 3 * block + 17
@@ -223,7 +226,7 @@ def test_an_encrypted_disk_of_each_version(tmp_path: Path, bits: int, block: int
 def test_openssl_decrypts_a_block_the_same(tmp_path: Path) -> None:
     """The cipher of the tests' writer is Cryptodome's; OpenSSL is a third opinion."""
     seal = apple.Seal(WORD.encode(), 256, 4096)
-    path = seal.version2(tmp_path / "2.dmg", content())
+    path = seal.version2(tmp_path / "2.dmg", SECRET)
     import hmac
 
     iv = hmac.digest(seal.hmac, struct.pack(">I", 5), "sha1")[:16]
@@ -232,43 +235,43 @@ def test_openssl_decrypts_a_block_the_same(tmp_path: Path) -> None:
         done = subprocess.run(command, input=path.read_bytes()[4096 * 6 : 4096 * 7], capture_output=True, check=True, timeout=20)
     except FileNotFoundError:
         pytest.skip("openssl is not installed")
-    assert done.stdout == content()[4096 * 5 : 4096 * 6] == unlocked(path)[0].read_at(4096 * 5, 4096)
+    assert done.stdout == SECRET[4096 * 5 : 4096 * 6] == unlocked(path)[0].read_at(4096 * 5, 4096)
 
 
 def test_an_image_inside_of_the_encryption(tmp_path: Path) -> None:
     seal = apple.Seal(WORD.encode())
-    inner = apple.udif(tmp_path / "inner.dmg", content(), "zlib").read_bytes()
+    inner = apple.udif(tmp_path / "inner.dmg", SECRET, "zlib").read_bytes()
     image, found = unlocked(seal.version2(tmp_path / "disk.dmg", inner))
-    assert not found and image.facts["inside"] == "UDIF image" and image.read_at(0, SIZE) == content() and image.verify().ok is True
-    span = next(s for s in image.trace(0, SIZE) if s.root)
+    assert not found and image.facts["inside"] == "UDIF image" and image.read_at(0, len(SECRET)) == SECRET and image.verify().ok is True
+    span = next(s for s in image.trace(0, len(SECRET)) if s.root)
     assert span.root == "disk.dmg" and span.via == ("aes-cbc", "deflate") and span.start >= 4096
-    inner = apple.sparse_image(tmp_path / "inner.sparseimage", content()).read_bytes()
+    inner = apple.sparse_image(tmp_path / "inner.sparseimage", SECRET).read_bytes()
     image, found = unlocked(seal.version2(tmp_path / "disk.sparseimage", inner))
-    assert not found and image.facts["inside"] == "sparse image" and image.read_at(0, SIZE) == content()
+    assert not found and image.facts["inside"] == "sparse image" and image.read_at(0, len(SECRET)) == SECRET
 
 
 @pytest.mark.parametrize(("bits", "block"), [(128, 512), (256, 4096)])
 def test_an_encrypted_bundle(tmp_path: Path, bits: int, block: int) -> None:
     seal = apple.Seal(WORD.encode(), bits, block)
-    folder = apple.sparse_bundle(tmp_path / "disk.sparsebundle", content(), token=seal.header(SIZE), seal=seal.encrypt)
+    folder = apple.sparse_bundle(tmp_path / "disk.sparsebundle", SECRET, 8192, token=seal.header(len(SECRET)), seal=seal.encrypt)
     image, found = unlocked(folder)
-    assert not found and image.read_at(0, SIZE) == content() and image.facts["cipher"] == f"AES-{bits}-CBC"
+    assert not found and image.read_at(0, len(SECRET)) == SECRET and image.facts["cipher"] == f"AES-{bits}-CBC"
     name = next(p.name for p in (folder / "bands").iterdir() if len(p.name) == 2)
-    assert image.trace(int(name, 16) * 65536 + 7, 1) == (Span(f"bands/{name}", 0, block, ("aes-cbc",), False),)
+    assert image.trace(int(name, 16) * 8192 + 7, 1) == (Span(f"bands/{name}", 0, block, ("aes-cbc",), False),)
     with pytest.raises(Locked, match="give a password"):
         opened(folder)
 
 
 def test_without_the_password_it_says_what_would_open_it(tmp_path: Path) -> None:
     seal = apple.Seal(WORD.encode(), 128, rounds=1234)
-    for path in (seal.version2(tmp_path / "2.dmg", content()), seal.version1(tmp_path / "1.dmg", content())):
+    for path in (seal.version2(tmp_path / "2.dmg", SECRET), seal.version1(tmp_path / "1.dmg", SECRET)):
         with pytest.raises(Locked, match=r"AES-128-CBC, PBKDF2-HMAC-SHA1, 1,234 rounds: give a .*password"):
             opened(path)
         with pytest.raises(Locked, match="no key that was given") as caught:
             unlocked(path, word="wrong too")
         assert "wrong" not in str(caught.value)
         image = fl.open_image(path, run=fl.Run(keys=Keys(keyfile=WORD.encode())))
-        assert image.read_at(0, SIZE) == content()
+        assert image.read_at(0, len(SECRET)) == SECRET
 
 
 def test_an_image_for_a_certificate_alone_says_so(tmp_path: Path) -> None:
@@ -282,7 +285,7 @@ def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
     budget = Budget(keys=Keys(password=WORD))
     assert WORD not in repr(budget) and WORD not in repr(fl.Run(keys=Keys(password=WORD)))
     seal = apple.Seal(WORD.encode())
-    path = seal.version2(tmp_path / "2.dmg", content())
+    path = seal.version2(tmp_path / "2.dmg", SECRET)
     keys = secret.sealed(MemorySource(path.read_bytes(), "x"), budget).unlock(budget)
     assert keys.aes == seal.aes and "aes" not in repr(keys) and repr(seal.aes) not in repr(keys)
     image, _ = unlocked(path)
@@ -291,7 +294,7 @@ def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
 
 def test_damage_in_the_header_is_never_an_image(tmp_path: Path) -> None:
     seal = apple.Seal(WORD.encode())
-    path = seal.version2(tmp_path / "2.dmg", content())
+    path = seal.version2(tmp_path / "2.dmg", SECRET)
     raw = path.read_bytes()
     for at, value, kind in ((8, 3, EvidenceError), (16, 9, EvidenceError), (0x34, 0, Corrupt), (0x34, 100, Corrupt), (0x48, 1000, Corrupt)):
         damaged = bytearray(raw)
@@ -310,19 +313,19 @@ def test_damage_in_the_header_is_never_an_image(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_file_that_is_too_short(tmp_path: Path) -> None:
-    path = apple.Seal(WORD.encode()).version2(tmp_path / "2.dmg", content())
-    os.truncate(path, 4096 + SIZE - 1000)
+    path = apple.Seal(WORD.encode()).version2(tmp_path / "2.dmg", SECRET)
+    os.truncate(path, 4096 + len(SECRET) - 1000)
     image, found = unlocked(path)
-    assert len(found) == 2 and found[0].startswith("Truncated") and "as they are" in found[1] and image.size == SIZE
-    assert image.read_at(0, SIZE - 1024) == content()[: SIZE - 1024]
+    assert len(found) == 2 and found[0].startswith("Truncated") and "as they are" in found[1] and image.size == len(SECRET)
+    assert image.read_at(0, len(SECRET) - 1024) == SECRET[: len(SECRET) - 1024]
     with pytest.raises(Truncated):
-        image.read_at(SIZE - 512, 512)
+        image.read_at(len(SECRET) - 512, 512)
 
 
 def test_a_size_that_is_no_multiple_of_the_block(tmp_path: Path) -> None:
     seal = apple.Seal(WORD.encode(), 256, 4096)
-    image, found = unlocked(seal.version2(tmp_path / "2.dmg", content()[:10_752]))
-    assert not found and image.size == 10_752 and image.read_at(0, 20_000) == content()[:10_752]
+    image, found = unlocked(seal.version2(tmp_path / "2.dmg", SECRET[:10_752]))
+    assert not found and image.size == 10_752 and image.read_at(0, 20_000) == SECRET[:10_752]
 
 
 # VileFault's "testimage.AES-256.64k.header_v2.dmg", password "vilefault", as John the Ripper's tests state it (format "dmg"): salt, initial value and
@@ -374,18 +377,18 @@ class _Encrypted(SourceContract):
         raise NotImplementedError
 
     def make(self) -> tuple[ByteSource, bytes]:
-        return unlocked(self.path)[0], content()
+        return unlocked(self.path)[0], SECRET
 
 
 class TestEncryptedDisk(_Encrypted):
     def write(self, folder: Path) -> Path:
-        return apple.Seal(WORD.encode(), 256, 4096).version2(folder / "disk.dmg", content())
+        return apple.Seal(WORD.encode(), 256, 4096).version2(folder / "disk.dmg", SECRET)
 
 
 class TestEncryptedBundle(_Encrypted):
     def write(self, folder: Path) -> Path:
         seal = apple.Seal(WORD.encode())
-        return apple.sparse_bundle(folder / "disk.sparsebundle", content(), token=seal.header(SIZE), seal=seal.encrypt)
+        return apple.sparse_bundle(folder / "disk.sparsebundle", SECRET, token=seal.header(len(SECRET)), seal=seal.encrypt)
 
 
 def test_the_declarations_are_in_the_catalogue() -> None:

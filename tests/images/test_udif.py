@@ -143,6 +143,7 @@ class TestBzip2(_Disk):
     name = "bzip2"
 
 
+@pytest.mark.bulk
 class TestLzfse(_Disk):
     name = "lzfse"
 
@@ -186,6 +187,7 @@ def test_spans_are_those_that_the_writer_noted(made: Callable[[str], Path], kind
     assert len(seen) == 2
 
 
+@pytest.mark.bulk
 def test_eight_threads_read_at_random_and_every_read_is_right(made: Callable[[str], Path]) -> None:
     image, want, wrong = opened(made("lzfse"))[0], content(), list[tuple[int, int]]()
 

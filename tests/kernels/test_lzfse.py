@@ -121,6 +121,7 @@ def test_damage_in_the_headers() -> None:
         assert kernels.lzfse(bytes(damaged), size) == plain.lzfse(bytes(damaged), size)
 
 
+@pytest.mark.bulk
 def test_every_cut_keeps_what_stands_before_it() -> None:
     data = bytes_of(200_000, 9)
     packed = reference.compress(data)
