@@ -281,6 +281,13 @@ def test_an_image_for_a_certificate_alone_says_so(tmp_path: Path) -> None:
         opened(path)
 
 
+def test_a_password_in_another_normal_form(tmp_path: Path) -> None:
+    composed, decomposed = "p\u00e4ss", "pa\u0308ss"
+    for typed, given in ((composed, decomposed), (decomposed, composed)):
+        path = apple.Seal(typed.encode()).version2(tmp_path / "disk.dmg", SECRET)
+        assert unlocked(path, word=given)[0].read_at(0, 512) == SECRET[:512]
+
+
 def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
     budget = Budget(keys=Keys(password=WORD))
     assert WORD not in repr(budget) and WORD not in repr(fl.Run(keys=Keys(password=WORD)))

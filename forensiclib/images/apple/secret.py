@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -119,8 +120,10 @@ class Sealed:
 
 
 def _secrets(budget: Budget) -> Iterator[bytes]:
+    """Each password in UTF-8, as it was given and in both normal forms, then each key file as it is."""
     for password in budget.keys.passwords:
-        yield password.encode("utf-8", "surrogateescape")
+        forms = (password, unicodedata.normalize("NFC", password), unicodedata.normalize("NFD", password))
+        yield from dict.fromkeys(form.encode("utf-8", "surrogateescape") for form in forms)
     yield from budget.keys.keyfiles
 
 
