@@ -48,6 +48,21 @@ def test_lzvn(benchmark, who: str) -> None:
     speed(benchmark, sum(map(len, out)))
 
 
+@pytest.mark.parametrize("who", ["ours", "lzfse"])
+def test_lzfse(benchmark, who: str) -> None:
+    """In chunks of 256 KiB, as images have them."""
+    lzfse = pytest.importorskip("lzfse")
+    benchmark.group = "lzfse"
+    pieces = [DATA[at : at + (256 << 10)] for at in range(0, len(DATA), 256 << 10)]
+    streams = [(lzfse.compress(p), len(p)) for p in pieces]
+    if who == "ours":
+        out = benchmark(lambda: [kernels.lzfse(s, size)[0] for s, size in streams])
+    else:
+        out = benchmark(lambda: [lzfse.decompress(s) for s, _ in streams])
+    assert b"".join(out) == DATA
+    speed(benchmark, len(DATA))
+
+
 def test_lzx_of_wim(benchmark, tmp_path: Path) -> None:
     """No binding of wimlib is on PyPI; ``wimverify`` on the same file is the program to compare with."""
     import shutil

@@ -4,6 +4,7 @@
 include "_native/adc.pxi"
 include "_native/gf256.pxi"
 include "_native/elephant.pxi"
+include "_native/lzfse.pxi"
 include "_native/lznt1.pxi"
 include "_native/lzo.pxi"
 include "_native/lzvn.pxi"

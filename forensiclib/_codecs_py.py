@@ -3,6 +3,7 @@
 from forensiclib._plain.adc import adc as adc
 from forensiclib._plain.elephant import elephant_decrypt as elephant_decrypt
 from forensiclib._plain.gf256 import gf256_sum as gf256_sum
+from forensiclib._plain.lzfse import lzfse as lzfse
 from forensiclib._plain.lznt1 import lznt1 as lznt1
 from forensiclib._plain.lzo import lzo1x as lzo1x
 from forensiclib._plain.lzvn import lzvn as lzvn

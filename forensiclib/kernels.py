@@ -29,6 +29,7 @@ try:
     from forensiclib._codecs import byte_runs as byte_runs
     from forensiclib._codecs import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs import gf256_sum as gf256_sum
+    from forensiclib._codecs import lzfse as lzfse
     from forensiclib._codecs import lznt1 as lznt1
     from forensiclib._codecs import lzo1x as lzo1x
     from forensiclib._codecs import lzvn as lzvn
@@ -101,6 +102,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._codecs_py import byte_runs as byte_runs
     from forensiclib._codecs_py import elephant_decrypt as elephant_decrypt
     from forensiclib._codecs_py import gf256_sum as gf256_sum
+    from forensiclib._codecs_py import lzfse as lzfse
     from forensiclib._codecs_py import lznt1 as lznt1
     from forensiclib._codecs_py import lzo1x as lzo1x
     from forensiclib._codecs_py import lzvn as lzvn

@@ -11,11 +11,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
+from forensiclib.api.checks import PartSums
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
 from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
-from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.errors import Corrupt, EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
@@ -34,18 +35,20 @@ TAIL = 512
 class Verification:
     """What ``OpenImage.verify`` found.
 
-    ok        True when every stored digest equals the computed one and no range was bad; None when
+    ok        True when every stored digest and checksum equals the computed one and no range was bad; None when
               the container stores nothing to compare with and no range was bad
     stored, computed   digests by algorithm, hex
     bad       spans that failed their checksum or could not be read (hashed as zeros)
+    failed    checksums of parts (``Image.checks``) that do not hold, in words
     """
 
-    def __init__(self, stored: dict[str, str], result: Digests) -> None:
+    def __init__(self, stored: dict[str, str], result: Digests, checks: int = 0, failed: Sequence[str] = ()) -> None:
         self.stored, self.computed = stored, dict(result.values)
         self.bad: tuple[Span, ...] = tuple(result.bad)
+        self.failed = tuple(failed)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or not same else True if stored else None
+        self.ok: bool | None = False if self.bad or self.failed or not same else True if stored or checks else None
 
     def __repr__(self) -> str:
         return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
@@ -188,6 +191,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
             tree=image.tree,
+            checks=image.checks,
             tracks=image.tracks,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
@@ -213,15 +217,28 @@ class OpenImage(Image):
         algorithms   digests to compute beside the stored ones; MD5 and SHA-1 when nothing is stored
         """
         names = tuple(dict.fromkeys((*self.hashes, *algorithms))) or ("md5", "sha1")
+        parts, budget = PartSums(self.checks), self.run.budget("verify", self.name)
         result = digest(
             self.data,
             names,
-            budget=self.run.budget("verify", self.name),
+            budget=budget,
             threads=self.run.threads,
             progress=lambda done, total: self.run.progress("verify", done, total),
             on_bad="fill",
+            also=parts if any(check.ranges for check in self.checks) else None,
         )
-        return Verification(dict(self.hashes), result)
+        summed = parts.outcome()
+        for check in self.checks:
+            if check.data is not None:
+                own = digest(check.data, (check.algorithm,), budget=budget, threads=self.run.threads, on_bad="fill")
+                summed.append((check, "" if own.bad else own.values[check.algorithm]))
+        failed = []
+        for check, value in summed:
+            if value != check.stored:
+                found = f"{check.stored} is stored, its bytes give {value}" if value else "not all of its bytes can be read"
+                budget.report(Corrupt(f"checksum of {check.what}", check.span, found))
+                failed.append(f"checksum of {check.what}: {found}")
+        return Verification(dict(self.hashes), result, len(self.checks), failed)
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
@@ -386,12 +403,15 @@ def open_image(
         if not os.path.exists(path):
             raise UsageError(f"{path}: no such file")
     formats = run.catalog.images
+    folder = os.path.isdir(paths[0])
     paths = tuple(_inside(path, formats) if os.path.isdir(path) else path for path in paths)
     head, tail = _ends(paths[0])
     if format is not None:
         order = [_named(formats, format)]
     else:
         order = _order(formats, head, tail, os.path.splitext(paths[0])[1].lower())
+        if folder:  # the file that stood for it is no disk by itself
+            order = [form for form in order if not form.catch_all]
     tried = []
     for form in order:
         try:

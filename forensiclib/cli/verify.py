@@ -27,7 +27,7 @@ def command(
         result = image.verify(algorithms or ())
         row = {
             "name": image.name, "ok": result.ok, "size": result.size, "stored": result.stored, "computed": result.computed,
-            "bad": [span_row(s) for s in result.bad],
+            "bad": [span_row(s) for s in result.bad], "failed": list(result.failed),
         }  # fmt: skip
         verdict = {True: "verified", False: "FAILED", None: "nothing stored to compare with"}[result.ok]
         emit(row, f"{clean(image.name)}: {verdict}, {result.size:,} bytes", json)
@@ -35,6 +35,8 @@ def command(
             for name, value in result.computed.items():
                 stored = result.stored.get(name)
                 print(f"  {name}: {value}{'' if stored is None else '  (stored: same)' if stored == value else f'  (stored: {stored})'}")
+            for text in result.failed:
+                print(f"  {clean(text)}")
             for span in result.bad:
                 print(f"  unreadable, hashed as zero: {span.length:,} bytes at {span.start:,}")
     if result.ok is False:

@@ -16,7 +16,9 @@ from forensiclib.core.source import ByteSource, filled
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume", "beneath"]
+__all__ = [
+    "FILES_SCHEMA", "Check", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume", "beneath",
+]  # fmt: skip
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
 Verdict = Literal["", "intact", "partly overwritten", "overwritten", "unknown"]
@@ -71,6 +73,24 @@ class Snapshot:
     time: Timestamp | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A checksum that the container stores of some bytes; ``OpenImage.verify`` computes it.
+
+    what    in words ("partition 3 (Apple_HFS)"); algorithm   a name of hashing.ALGORITHMS; stored   lower-case hex
+    span    what is named when it does not match
+    ranges  (offset, bytes) of the media that it covers, one behind the other; or else
+    data    the bytes that it covers, which the media does not hold as they are
+    """
+
+    what: str
+    algorithm: str
+    stored: str
+    span: Span
+    ranges: tuple[tuple[int, int], ...] = ()
+    data: ByteSource | None = field(default=None, repr=False, compare=False)
+
+
 class Image(_Over):
     """An opened container: the media it holds, and what its maker wrote about it.
 
@@ -81,13 +101,14 @@ class Image(_Over):
     bad_sectors   media ranges that the acquisition could not read
     parts         (file name, size) of every segment
     snapshots     earlier states that the container holds; ``open_image(..., snapshot=)`` opens one
-    check         chunk index range -> None; raises on a bad stored checksum; None when the format
-                  stores none
+    checks        checksums of parts, which are not known to hold before all their bytes were read
     tree          the files of logical evidence, whose media are not a disk but the contents; None for a disk
     tracks        volumes that the container itself lists (the tracks of a disc): they stand for a partition table
     """
 
-    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tracks", "tree")
+    __slots__ = (
+        "bad_sectors", "checks", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tracks", "tree",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -103,6 +124,7 @@ class Image(_Over):
         close_with: Sequence[Callable[[], None]] = (),
         snapshots: Sequence[Snapshot] = (),
         tree: FileSystem | None = None,
+        checks: Sequence[Check] = (),
         tracks: Sequence[Volume] = (),
     ) -> None:
         super().__init__(data)
@@ -115,6 +137,7 @@ class Image(_Over):
         self.parts = tuple(parts)
         self.close_with = tuple(close_with)
         self.snapshots = tuple(snapshots)
+        self.checks = tuple(checks)
 
     def close(self) -> None:
         """Close the files behind it."""

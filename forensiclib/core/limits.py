@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from forensiclib.core.errors import Cancelled, EvidenceError, LimitExceeded
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.core.span import Span
 
 __all__ = ["Budget", "Limits"]
@@ -43,7 +44,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Budget:
-    """What is left of the Limits, the cancel check, and the place where damage is reported.
+    """What is left of the Limits, the cancel check, the place where damage is reported, and the secrets for containers.
 
     One Budget serves one call of one room on one thread.
     """
@@ -52,6 +53,7 @@ class Budget:
     cancelled: Callable[[], bool] | None = None
     report_to: Callable[[Finding], None] | None = None
     room: str = ""
+    keys: Keys = field(default_factory=Keys, repr=False)
     findings: list[Finding] = field(default_factory=list)
     dropped: int = 0
     _items: int = 0

@@ -336,6 +336,7 @@ def digest(
     progress: Callable[[int, int], None] | None = None,
     on_bad: Literal["raise", "fill"] = "raise",
     partial: Partial | None = None,
+    also: Sums | None = None,
 ) -> Digests:
     """The digests of all of ``source``; the same for any number of threads.
 
@@ -349,6 +350,7 @@ def digest(
                 grains of 4 KiB are hashed as zero, reported to ``budget`` and listed in ``bad``
     partial     sums to go on with from their offset; however the call ends (cancelled, unreadable,
                 done), they stand where the work stopped and can be saved
+    also        gets every byte in order as well, unreadable ones as zero; it gives no value of its own
 
     Raises UsageError for an unknown algorithm and for a partial of others or of another size, Cancelled
     and LimitExceeded from ``budget.check()``.
@@ -359,6 +361,8 @@ def digest(
     if partial is not None:
         _fits(partial, names, source.size)
     sums = _groups(partial, names, threads)
+    if also is not None:
+        sums["also"] = also
     pipe = _Pipeline(source, sums, window, on_bad == "fill", partial.offset if partial is not None else 0)
     budget.check()
     try:

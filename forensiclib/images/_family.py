@@ -131,5 +131,6 @@ def opened(paths: Sequence[str], budget: Budget, opener: Callable[[Family, str],
         parts=tuple(family.parts.values()),
         close_with=(pool.close,),
         snapshots=image.snapshots,
+        checks=image.checks,
         tracks=image.tracks,
     )

@@ -1,0 +1,1 @@
+"""Disk images of Apple: UDIF, sparse images and bundles, their encryption."""
