@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal
@@ -13,12 +13,12 @@ from typing import Literal
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
-from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
+from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Seal, Volume
 from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
-from forensiclib.core.span import Span
+from forensiclib.core.span import Span, merge
 from forensiclib.hashing.digest import Digests, digest
 
 __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
@@ -26,6 +26,8 @@ __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "p
 Engine = Literal["native", "tsk"]
 HEAD = 1 << 16
 """Bytes looked at for signatures; the furthest that a container's magic lies from its start."""
+SMALL = 16 << 20
+"""Bytes up to which one thread hashes as fast as several."""
 TAIL = 512
 """Bytes at the end looked at for the signatures of containers whose header stands there."""
 
@@ -35,16 +37,25 @@ class Verification:
 
     ok        True when every stored digest equals the computed one and no range was bad; None when
               the container stores nothing to compare with and no range was bad
-    stored, computed   digests by algorithm, hex
+    stored, computed   digests by algorithm, hex; those of something else than the media as "what it is of: algorithm"
     bad       spans that failed their checksum or could not be read (hashed as zeros)
+    sealed    how many digests of something else were checked, those that match and are not listed included
     """
 
-    def __init__(self, stored: dict[str, str], result: Digests) -> None:
+    def __init__(self, stored: dict[str, str], result: Digests, seals: Iterable[tuple[Seal, Digests]] = ()) -> None:
         self.stored, self.computed = stored, dict(result.values)
-        self.bad: tuple[Span, ...] = tuple(result.bad)
+        bad, self.sealed = list(result.bad), 0
+        for seal, found in seals:
+            bad += found.bad
+            for name, value in seal.hashes.items():
+                self.sealed += 1
+                if seal.listed or found.values.get(name) != value:
+                    self.stored[f"{seal.name}: {name}"] = value
+                    self.computed[f"{seal.name}: {name}"] = found.values.get(name, "")
+        self.bad: tuple[Span, ...] = merge(bad)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or not same else True if stored else None
+        self.ok: bool | None = False if self.bad or not same else True if stored or self.sealed else None
 
     def __repr__(self) -> str:
         return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
@@ -182,6 +193,7 @@ class OpenImage(Image):
             close_with=image.close_with,
             snapshots=image.snapshots,
             tree=image.tree,
+            seals=image.seals,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -214,7 +226,19 @@ class OpenImage(Image):
             progress=lambda done, total: self.run.progress("verify", done, total),
             on_bad="fill",
         )
-        return Verification(dict(self.hashes), result)
+        return Verification(dict(self.hashes), result, map(self._sealed, self.seals()))
+
+    def _sealed(self, seal: Seal) -> tuple[Seal, Digests]:
+        """What the digests of a seal really are; none of them where its bytes cannot be had."""
+        budget = self.run.budget("verify", f"{self.name}: {seal.name}")
+        try:
+            data = seal.open()
+            return seal, digest(
+                data, tuple(seal.hashes), budget=budget, threads=self.run.threads if data.size > SMALL else 1, on_bad="fill"
+            )
+        except EvidenceError as error:
+            budget.report(error)
+            return seal, Digests({}, 0)
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when

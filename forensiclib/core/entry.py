@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
-__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume"]
+__all__ = ["FILES_SCHEMA", "Entry", "FileSystem", "Image", "Kind", "Lock", "Seal", "Snapshot", "Stream", "Verdict", "Volume"]
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
 Verdict = Literal["", "intact", "partly overwritten", "overwritten", "unknown"]
@@ -57,6 +57,26 @@ class Snapshot:
     time: Timestamp | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Digests that a container stores of something else than its media: a table, a stream, one file. ``verify`` checks them.
+
+    name    what they are of; hashes   algorithm -> hex as stored
+    open    its bytes; raises EvidenceError when they cannot be had
+    listed  one of a few, told one by one; of the others (every file) only those that do not match are
+    """
+
+    name: str
+    hashes: Mapping[str, str]
+    open: Callable[[], ByteSource] = field(repr=False, compare=False)
+    listed: bool = True
+
+
+def no_seals() -> Iterable[Seal]:
+    """None are stored."""
+    return ()
+
+
 class Image(_Over):
     """An opened container: the media it holds, and what its maker wrote about it.
 
@@ -70,9 +90,10 @@ class Image(_Over):
     check         chunk index range -> None; raises on a bad stored checksum; None when the format
                   stores none
     tree          the files of logical evidence, whose media are not a disk but the contents; None for a disk
+    seals         what else the container stores digests of; made anew at every call
     """
 
-    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tree")
+    __slots__ = ("bad_sectors", "close_with", "facts", "format", "hashes", "name", "parts", "seals", "sector_size", "snapshots", "tree")
 
     def __init__(
         self,
@@ -88,8 +109,10 @@ class Image(_Over):
         close_with: Sequence[Callable[[], None]] = (),
         snapshots: Sequence[Snapshot] = (),
         tree: FileSystem | None = None,
+        seals: Callable[[], Iterable[Seal]] = no_seals,
     ) -> None:
         super().__init__(data)
+        self.seals = seals
         self.format, self.name, self.tree = format, name, tree
         self.facts: Mapping[str, str] = dict(facts or {})
         self.hashes: Mapping[str, str] = dict(hashes or {})

@@ -1,0 +1,135 @@
+"""The files of an AFF4-L volume as a tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from forensiclib.core.entry import Entry, Stream
+from forensiclib.core.errors import Corrupt, LimitExceeded
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+from forensiclib.core.span import Span
+from forensiclib.core.time import Timestamp
+from forensiclib.images._tree import TreeFileSystem, shown
+from forensiclib.images.aff4.container import Container, local
+from forensiclib.images.aff4.facts import stamp
+from forensiclib.images.aff4.turtle import Literal
+
+__all__ = ["files_of", "is_file", "path_of", "tree_of"]
+
+TIMES = {"birthTime": "born", "lastWritten": "modified", "lastAccessed": "accessed", "recordChanged": "changed"}
+_NAMES = ("originalFileName", "original_filename", "pathName")
+_KNOWN = {"a", "hash", "size", "stored", "target", "contains", "child", "dataStream", *_NAMES, *TIMES}
+_WINDOWS = re.compile(r"(?:[A-Za-z]:|\\)\\")
+
+
+def is_file(container: Container, urn: str) -> bool:
+    """Whether a subject is a file or a folder of logical evidence."""
+    kinds = container.kinds(urn)
+    return bool(kinds & {"FileImage", "Folder", "FolderImage"}) or ("Image" in kinds and bool(container.values(urn, *_NAMES)))
+
+
+def files_of(container: Container) -> Iterator[str]:
+    """All of them, in the order of the metadata."""
+    return (urn for urn in container.of_kind("FileImage", "Folder", "FolderImage", "Image") if is_file(container, urn))
+
+
+def path_of(container: Container, urn: str) -> str:
+    """The path below the root, "/" between its parts: what the evidence calls it, else the end of its name."""
+    stated = container.text(urn, *_NAMES)
+    if not stated:
+        for volume in container.volumes:
+            urn = urn.removeprefix(volume.urn)
+        stated = urn
+    split = "\\" if _WINDOWS.match(stated) else "/"
+    parts = [shown(part) for part in stated.split(split) if part not in ("", ".")]
+    return "/".join(parts)
+
+
+def _streams(container: Container, urn: str, size: int) -> Sequence[Stream]:
+    data: ByteSource = container.stream(urn)
+    if size < data.size:
+        data = data.slice(0, size)
+    exact = all(span.exact for span in data.trace(0, data.size)) if data.size <= 1 << 20 else False
+    runs = [(span.start, span.length) for span in data.trace(0, data.size)] if exact and len(container.volumes) == 1 else []
+    return (Stream(data, compressed=not exact, runs=runs),)
+
+
+def _size(container: Container, urn: str, budget: Budget) -> int:
+    try:
+        said = container.number(urn, "size")
+    except Corrupt as error:
+        budget.report(error)
+        said = None
+    if said is None:
+        found = container.member(urn)
+        said = found[0].members[found[1]].size if found is not None else 0
+    return min(said, (1 << 63) - 1)
+
+
+def tree_of(container: Container, budget: Budget) -> TreeFileSystem:
+    """Every file and folder, the folders that only paths name included. What cannot be is a finding."""
+    entries: list[Entry] = []
+    folders: dict[str, int] = {"": 0}
+    stated = {path_of(container, u): u for u in files_of(container) if container.kinds(u) & {"Folder", "FolderImage"}}
+
+    def folder(path: str) -> int:
+        """Its id; it and those above it become entries where they are none yet."""
+        parts, above, made = path.split("/") if path else [], "", 0
+        for part in parts:
+            here = f"{above}/{part}" if above else part
+            if here not in folders:
+                budget.item()
+                folders[here] = len(entries) + 1
+                urn = stated.get(here, "")
+                times, facts = _times(container, urn), _facts(container, urn)
+                entries.append(Entry(
+                    id=len(entries) + 1, sequence=0, parent=made, raw_name=part.encode("utf-8", "surrogatepass"), name=part, path=here,
+                    kind="directory", state="allocated", size=0, times=times, attributes=facts,
+                ))  # fmt: skip
+            made, above = folders[here], here
+        return made
+
+    for urn in files_of(container):
+        budget.item()
+        path = path_of(container, urn)
+        if not path or path.count("/") >= budget.limits.depth:
+            span = Span(container.volumes[0].root, 0, 0)
+            kind = LimitExceeded if path else Corrupt
+            budget.report(kind("AFF4-L file", span, f"{urn[:120]}: {'deeper than the limit' if path else 'without a name'}"))
+            continue
+        if container.kinds(urn) & {"Folder", "FolderImage"}:
+            folder(path)
+            continue
+        above, _, name = path.rpartition("/")
+        parent, size = folder(above), _size(container, urn, budget)
+        entries.append(Entry(
+            id=len(entries) + 1, sequence=0, parent=parent, raw_name=name.encode("utf-8", "surrogatepass"), name=name, path=path, kind="file",
+            state="allocated", size=size, times=_times(container, urn), attributes=_facts(container, urn),
+            opener=partial(_streams, container, urn, size),
+        ))  # fmt: skip
+    return TreeFileSystem("logical", entries)
+
+
+def _times(container: Container, urn: str) -> dict[str, Timestamp]:
+    out: dict[str, Timestamp] = {}
+    for name, what in TIMES.items():
+        if (when := stamp(container.text(urn, name))) is not None:
+            out[what] = when
+    return out
+
+
+def _facts(container: Container, urn: str) -> dict[str, object]:
+    facts: dict[str, object] = {"flags": 0}
+    if not urn:
+        return facts
+    facts |= container.hashes(urn, "hash")
+    if stated := container.text(urn, *_NAMES):
+        facts["original_name"] = stated
+    facts["urn"] = urn
+    for name, values in container.graph.get(urn, {}).items():
+        if name not in _KNOWN:
+            facts[local(name)] = "; ".join(value.text if isinstance(value, Literal) else value for value in values)
+    return facts
