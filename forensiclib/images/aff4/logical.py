@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from forensiclib.core.entry import Entry, Stream
@@ -83,12 +83,7 @@ def tree_of(container: Container, budget: Budget) -> TreeFileSystem:
             if here not in folders:
                 budget.item()
                 folders[here] = len(entries) + 1
-                urn = stated.get(here, "")
-                times, facts = _times(container, urn), _facts(container, urn)
-                entries.append(Entry(
-                    id=len(entries) + 1, sequence=0, parent=made, raw_name=part.encode("utf-8", "surrogatepass"), name=part, path=here,
-                    kind="directory", state="allocated", size=0, times=times, attributes=facts,
-                ))  # fmt: skip
+                entries.append(_entry(len(entries) + 1, made, part, here, container, stated.get(here, "")))
             made, above = folders[here], here
         return made
 
@@ -105,12 +100,21 @@ def tree_of(container: Container, budget: Budget) -> TreeFileSystem:
             continue
         above, _, name = path.rpartition("/")
         parent, size = folder(above), _size(container, urn, budget)
-        entries.append(Entry(
-            id=len(entries) + 1, sequence=0, parent=parent, raw_name=name.encode("utf-8", "surrogatepass"), name=name, path=path, kind="file",
-            state="allocated", size=size, times=_times(container, urn), attributes=_facts(container, urn),
-            opener=partial(_streams, container, urn, size),
-        ))  # fmt: skip
+        opener = partial(_streams, container, urn, size)
+        entries.append(_entry(len(entries) + 1, parent, name, path, container, urn, size=size, opener=opener))
     return TreeFileSystem("logical", entries)
+
+
+def _entry(
+    number: int, parent: int, name: str, path: str, container: Container, urn: str, *, size: int = 0,
+    opener: Callable[[], Sequence[Stream]] | None = None,
+) -> Entry:  # fmt: skip
+    """A file, or without ``opener`` a folder."""
+    return Entry(
+        id=number, sequence=0, parent=parent, raw_name=name.encode("utf-8", "surrogatepass"), name=name, path=path,
+        kind="directory" if opener is None else "file", state="allocated", size=size, times=_times(container, urn),
+        attributes=_facts(container, urn), opener=opener,
+    )  # fmt: skip
 
 
 def _times(container: Container, urn: str) -> dict[str, Timestamp]:
