@@ -77,8 +77,8 @@ def _candidates(container: Container) -> list[str]:
     """What could be the disk, the likeliest first."""
     images = [u for u in container.of_kind(*IMAGES) if not is_file(container, u)]
     found = [u for u in images if container.values(u, "dataStream") or container.kinds(u) & {"Map", "map"}]
-    if found:
-        return found
+    if found or next(files_of(container), None) is not None:
+        return found  # streams beside files hold what the files are made of
     used = {str(v) for said in container.graph.values() for name in ("dependentStream", "contains") for v in said.get(name, ())}
     maps = [u for u in container.of_kind("Map", "map") if not is_file(container, u) and u not in used]
     return maps or [u for u in container.of_kind("ImageStream", "stream", "image") if not is_file(container, u) and u not in used]

@@ -63,7 +63,7 @@ def read_volume(volume: ZipVolume, budget: Budget) -> dict[str, dict[str, list[T
 class Container:
     """Volumes and what they say. Any thread may ask for streams.
 
-    graph  the statements of all volumes as one
+    graph  the statements of all volumes as one; tools   what wrote them, as version.txt has it
     """
 
     def __init__(self, volumes: Sequence[ZipVolume], graphs: Sequence[dict[str, dict[str, list[Term]]]], budget: Budget) -> None:
@@ -75,6 +75,9 @@ class Container:
                 for name, values in said.items():
                     kept = mine.setdefault(name, [])
                     kept += [value for value in values if value not in kept]
+        said = [v.read("version.txt", 65_536).decode("utf-8", "replace") for v in volumes if "version.txt" in v.members]
+        self.versions = [dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line) for text in said]
+        self.tools = {version.get("tool", "") for version in self.versions}
         self._streams: dict[str, ByteSource] = {}
         self._lock = threading.RLock()
 

@@ -64,12 +64,10 @@ def facts_of(container: Container, image: str, streams: Sequence[str]) -> dict[s
                 add(name, value.text if isinstance(value, Literal) else local(value))
     for volume in container.volumes:
         add("volume", volume.urn)
-        if "version.txt" in volume.members:
-            lines = volume.read("version.txt", 65_536).decode("utf-8", "replace").splitlines()
-            said = dict(line.strip().split("=", 1) for line in lines if "=" in line)
-            add("version", ".".join(said[n] for n in ("major", "minor") if n in said))
-            add("tool", said.get("tool", ""))
         add("creationTime", container.text(volume.urn, "creationTime", "CreationTime"))
+    for said in container.versions:
+        add("version", ".".join(said[n] for n in ("major", "minor") if n in said))
+        add("tool", said.get("tool", ""))
     for stream in container.of_kind("ImageStream", "stream", "image"):
         add("compressionMethod", container.text(stream, "compressionMethod", "CompressionMethod", "compression"))
         add("chunkSize", container.text(stream, "chunkSize", "chunk_size"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -36,6 +37,15 @@ def files_of(container: Container) -> Iterator[str]:
     return (urn for urn in container.of_kind("FileImage", "Folder", "FolderImage", "Image") if is_file(container, urn))
 
 
+def _unquoted(stated: str) -> str:
+    """A name as pyaff4 0.34 writes it, which is how Python shows bytes; as it stands when it is none."""
+    try:
+        value = ast.literal_eval(stated)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return stated
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else stated
+
+
 def path_of(container: Container, urn: str) -> str:
     """The path below the root, "/" between its parts: what the evidence calls it, else the end of its name."""
     stated = container.text(urn, *_NAMES)
@@ -43,8 +53,9 @@ def path_of(container: Container, urn: str) -> str:
         for volume in container.volumes:
             urn = urn.removeprefix(volume.urn)
         stated = urn
-    split = "\\" if _WINDOWS.match(stated) else "/"
-    parts = [shown(part) for part in stated.split(split) if part not in ("", ".")]
+    if stated[:2] in ("b'", 'b"') and stated[-1:] == stated[1] and "pyaff4" in container.tools:
+        stated = _unquoted(stated)
+    parts = [shown(part) for part in stated.split("\\" if _WINDOWS.match(stated) else "/") if part not in ("", ".")]
     return "/".join(parts)
 
 
@@ -52,9 +63,11 @@ def _streams(container: Container, urn: str, size: int) -> Sequence[Stream]:
     data: ByteSource = container.stream(urn)
     if size < data.size:
         data = data.slice(0, size)
-    exact = all(span.exact for span in data.trace(0, data.size)) if data.size <= 1 << 20 else False
-    runs = [(span.start, span.length) for span in data.trace(0, data.size)] if exact and len(container.volumes) == 1 else []
-    return (Stream(data, compressed=not exact, runs=runs),)
+    found = container.member(urn)
+    plain = found is not None and found[0].members[found[1]].method == 0
+    # Places count in the media, which are the one volume.
+    runs = [(span.start, span.length) for span in data.trace(0, data.size)] if plain and len(container.volumes) == 1 else []
+    return (Stream(data, compressed=not plain, runs=runs),)
 
 
 def _size(container: Container, urn: str, budget: Budget) -> int:

@@ -133,7 +133,7 @@ class ZipVolume:
         self._plain: dict[str, list[str]] = {}
         self._directory()
         for name in self.members:
-            self._plain.setdefault(_normal(name), []).append(name)
+            self._plain.setdefault(_slashed(unquote(name)), []).append(name)
         self.urn = self._urn()
 
     # the directory
@@ -246,15 +246,19 @@ class ZipVolume:
         for name in (inner, inner.lstrip("/"), inner.replace("aff4://", "aff4%3A%2F%2F", 1)):
             if name in self.members:
                 return name
-        found = self._plain.get(_normal(inner), [])
-        if len(found) > 1:
-            raise Corrupt("AFF4 volume", Span(self.root, 0, 0), f"{len(found)} members could be {urn[:120]}")
-        return found[0] if found else None
+        # Escaped as the standard has it, or with less of it: makers differ in what they escape, and whether the name was before.
+        for key in (_slashed(inner), _slashed(unquote(inner))):
+            found = self._plain.get(key, [])
+            if len(found) > 1:
+                raise Corrupt("AFF4 volume", Span(self.root, 0, 0), f"{len(found)} members could be {urn[:120]}")
+            if found:
+                return found[0]
+        return None
 
 
-def _normal(name: str) -> str:
-    """A name without escapes and slashes before it: what its spellings in a volume have in common."""
-    return unquote(name).replace("\\", "/").lstrip("/")
+def _slashed(name: str) -> str:
+    """A name with the slashes of the standard: none before it, and no backslash."""
+    return name.replace("\\", "/").lstrip("/")
 
 
 def _far(extra: bytes, packed: int, size: int, header: int) -> tuple[int, int, int]:
