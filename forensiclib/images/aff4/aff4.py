@@ -92,9 +92,6 @@ def _data(container: Container, image: str, budget: Budget) -> tuple[ByteSource,
         first = streams[0]
         if isinstance(first, MapStream) and isinstance(other, MapStream) and not first.same(other):
             budget.report(Corrupt("AFF4 image", Span(container.volumes[0].root, 0, 0), f"its maps {named[0]} and {name} are not the same"))
-    if isinstance(streams[0], MapStream):
-        for number in streams[0].used():
-            streams[0].target(number)  # a stream that is missing is said now, not in the middle of a job
     return streams[0], tuple(named)
 
 

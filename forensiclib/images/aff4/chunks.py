@@ -68,11 +68,16 @@ def _unsnap(data: memoryview, size: int) -> bytes | bytearray | memoryview:
 def _unlz4(data: memoryview, size: int) -> bytes | bytearray | memoryview:
     import lz4.block
 
-    try:
-        out: bytes = lz4.block.decompress(data, uncompressed_size=size)
-    except (lz4.block.LZ4BlockError, MemoryError, OverflowError) as error:
-        raise ValueError(str(error)) from error
-    return out
+    why = ""
+    # pyaff4 writes the size before the block.
+    for block in (data, data[4:]) if data[:4] == size.to_bytes(4, "little") else (data,):
+        try:
+            out: bytes = lz4.block.decompress(block, uncompressed_size=size)
+        except (lz4.block.LZ4BlockError, MemoryError, OverflowError) as error:
+            why = why or str(error)
+        else:
+            return out
+    raise ValueError(why)
 
 
 _METHODS: dict[str, tuple[str, Callable[[memoryview, int], bytes | bytearray | memoryview]]] = {

@@ -150,7 +150,7 @@ class Container:
         """
         with self._lock:
             if (held := self._streams.get(urn)) is not None:
-                return held
+                return held  # it is whole: what it is made of was opened before it was kept
             if urn in above:
                 raise self.wrong(urn, "a stream made of itself")
             if len(above) >= DEPTH:
@@ -195,12 +195,18 @@ class Container:
 
     def _map(self, urn: str, above: tuple[str, ...]) -> MapStream:
         points, index = self.read(f"{urn}/map"), self.read(f"{urn}/idx")
+        size = self.number(urn, "size")
+        if size == 0:
+            points, index = points or b"", index or b""  # pyaff4 writes none of them for an empty file
         if points is None or index is None:
             raise self.missing(urn)
-        size = self.number(urn, "size")
         gap = self.text(urn, "mapGapDefaultStream") or "http://aff4.org/Schema#Zero"
         targets = index.decode("utf-8", "replace").splitlines()
-        return load_map(points, targets, size, gap, lambda name: self.stream(name, above), self.volumes[0].root, self.budget)
+        made = load_map(points, targets, size, gap, lambda name: self.stream(name, above), self.volumes[0].root, self.budget)
+        # All at once: a stream that is missing is said now and not in the middle of a job, and no map can come back to itself.
+        for number in made.used():
+            made.target(number)
+        return made
 
     def _chunked(self, urn: str) -> ImageStream:
         size = self.number(urn, "size")
