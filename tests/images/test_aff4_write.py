@@ -23,7 +23,8 @@ from forensiclib.core.source import ByteSource, MemorySource
 from forensiclib.core.span import Span
 from forensiclib.core.writing import WriteOptions, Written
 from forensiclib.images.aff4.aff4 import FORMAT
-from forensiclib.images.aff4.write import METHODS, WRITER, write_aff4
+from forensiclib.images.aff4.bevies import METHODS
+from forensiclib.images.aff4.write import WRITER, write_aff4
 from tests.images.sets import make_media, noise
 from tests.images.sets4 import text
 from tests.images.test_ewf_write import Broken, Stop, files, mixed
@@ -73,6 +74,7 @@ def python_with_pyaff4() -> str:
     pytest.skip("pyaff4 is not installed; FORENSICLIB_PYAFF4 may name a Python that has it")
 
 
+@pytest.mark.bulk
 @pytest.mark.parametrize("level", METHODS)
 def test_pyaff4_gives_the_media_back_and_finds_every_hash_right(level: str, tmp_path: Path) -> None:
     python = python_with_pyaff4()
@@ -86,6 +88,7 @@ def test_pyaff4_gives_the_media_back_and_finds_every_hash_right(level: str, tmp_
     assert seen == ["BlockHashesHash", "BlockMapHash", "mapHash", "mapIdxHash", "mapPointHash"]
 
 
+@pytest.mark.bulk
 @pytest.mark.parametrize("level", METHODS)
 @pytest.mark.parametrize("sectors", [1, 64, 4096])
 def test_our_reader_gives_the_media_back(level: str, sectors: int, tmp_path: Path) -> None:
@@ -101,6 +104,7 @@ def test_our_reader_gives_the_media_back(level: str, sectors: int, tmp_path: Pat
         assert volume.comment == volume.read("container.description") and b"major=1\nminor=0\n" in volume.read("version.txt")
 
 
+@pytest.mark.bulk
 def test_several_bevies(tmp_path: Path) -> None:
     data = noise(40 << 10) * 100
     made = write(tmp_path / "a.aff4", data, compression="none", chunk_sectors=1)
@@ -119,6 +123,7 @@ def test_several_bevies(tmp_path: Path) -> None:
         assert image.read_at(0, image.size) == mixed(3 << 20, 3) and image.verify().ok is True
 
 
+@pytest.mark.bulk
 def test_chunks_of_one_byte_are_entries_of_the_map(tmp_path: Path) -> None:
     data = bytes(1 << 20) + b"\xff" * (1 << 20) + b"a" * 40_000 + noise(100_000)
     sizes = {level: (tmp_path / write(tmp_path / f"{level}.aff4", data, compression=level).paths[0]).stat().st_size for level in METHODS}
@@ -158,6 +163,7 @@ def test_what_the_caller_says_comes_back(tmp_path: Path) -> None:
         assert b"a  aff4:" + name in path.read_bytes() and content(str(path)) == make_media()
 
 
+@pytest.mark.bulk
 def test_the_same_source_and_options_give_the_same_bytes(tmp_path: Path) -> None:
     data = mixed(5 << 20, 4)
     for threads in (1, 2, 5):
@@ -169,6 +175,7 @@ def test_the_same_source_and_options_give_the_same_bytes(tmp_path: Path) -> None
     assert files(tmp_path / "6") != files(tmp_path / "1")
 
 
+@pytest.mark.bulk
 @pytest.mark.parametrize("grain", [1, 8])
 def test_what_could_not_be_read_is_unreadable_data(grain: int, tmp_path: Path) -> None:
     data, budget = mixed(3 << 20, 7), Budget()
@@ -221,6 +228,7 @@ def test_a_job_stopped_anywhere_ends_as_one_that_was_not(threads: int, tmp_path:
         assert (made.bad, made.digests, made.source) == (whole.bad, whole.digests, whole.source)
 
 
+@pytest.mark.bulk
 def test_a_full_disk_is_the_hosts_error_and_the_job_goes_on_later(tmp_path: Path) -> None:
     data = noise(4 << 20)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -287,3 +295,108 @@ def test_no_flipped_bit_changes_a_byte_in_silence(tmp_path: Path) -> None:
         except fl.ForensicError:
             told += 1
     assert told > 100
+
+
+# files
+
+PYAFF4_FILES = """
+import hashlib, json, sys
+from pyaff4 import container, rdfvalue
+seen = {}
+with container.Container.openURNtoContainer(rdfvalue.URN.FromFileName(sys.argv[1])) as volume:
+    for image in volume.images():
+        with volume.resolver.AFF4FactoryOpen(image.urn, version=volume.version) as stream:
+            data = stream.Read(stream.Size()) if stream.Size() else b""
+            seen[str(image.name())] = hashlib.md5(data).hexdigest()
+print(json.dumps(seen))
+sys.stdout.flush()
+import os; os._exit(0)
+"""
+TREE = {
+    "a.txt": b"hello world",
+    "Ωmega two.txt": b"x" * 9000,
+    "100% {b}.bin": noise(3000),
+    "large.bin": mixed((2 << 20) + 77, 3),
+    "empty": b"",
+}
+
+
+def logical_set(folder: Path) -> Path:
+    from tests.images.sets2 import l01
+
+    (folder / "set.L01").write_bytes(l01(TREE))
+    return folder / "set.L01"
+
+
+@pytest.mark.bulk
+@pytest.mark.parametrize("level", METHODS)
+def test_files_of_logical_evidence_become_aff4_l(level: str, tmp_path: Path) -> None:
+    run = fl.Run()
+    with fl.open_image(logical_set(tmp_path), run=run) as first:
+        made = convert(run, first, str(tmp_path / "a.aff4"), WriteOptions(compression=level, facts={"case_number": "7"}))
+        assert made.ok and made.verification is not None and made.verification.ok is True
+        with fl.open_image(tmp_path / "a.aff4", run=run) as again:
+            before, after = ({e.path: e for e in image.volumes()[0].filesystem().walk()} for image in (first, again))
+            assert list(before) == list(after) and again.facts["case_number"] == "7"
+            for path, entry in before.items():
+                other = after[path]
+                assert (other.kind, other.state, other.size) == (entry.kind, entry.state, entry.size)
+                assert {n: t.iso() for n, t in other.times.items()} == {n: t.iso() for n, t in entry.times.items() if n != "deleted"}
+                for stream, same in zip(entry.streams(), other.streams(), strict=True):
+                    assert stream.read_at(0, stream.size) == same.read_at(0, same.size + 1)
+                    assert other.attributes["md5"] == hashlib.md5(stream.read_at(0, stream.size)).hexdigest()
+            assert again.verify().sealed == 3 * sum(e.kind == "file" for e in before.values())
+    write_again = (tmp_path / "a.aff4").read_bytes()
+    (tmp_path / "a.aff4").unlink()
+    with fl.open_image(logical_set(tmp_path)) as first:
+        convert(fl.Run(threads=3), first, str(tmp_path / "a.aff4"), WriteOptions(compression=level, facts={"case_number": "7"}))
+    assert (tmp_path / "a.aff4").read_bytes() == write_again
+    with zipfile.ZipFile(tmp_path / "a.aff4") as volume:
+        assert volume.testzip() is None
+
+
+@pytest.mark.bulk
+def test_pyaff4_reads_the_files(tmp_path: Path) -> None:
+    python = python_with_pyaff4()
+    with fl.open_image(logical_set(tmp_path)) as first:
+        convert(fl.Run(), first, str(tmp_path / "a.aff4"), WriteOptions())
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", PYAFF4_FILES, str(tmp_path / "a.aff4")], capture_output=True, check=True, timeout=100
+    )
+    seen = json.loads(done.stdout)
+    assert {f"C/docs/{name}": hashlib.md5(data).hexdigest() for name, data in TREE.items()}.items() <= seen.items()
+
+
+@pytest.mark.bulk
+def test_files_that_cannot_be_read_whole_and_volumes_that_are_not_finished(tmp_path: Path) -> None:
+    from forensiclib.core.entry import Entry, Image, Stream
+    from forensiclib.images._tree import TreeFileSystem
+
+    data = noise(3 << 20)
+    sources = {"small": Broken(data[:5000], (1000, 10)), "large": Broken(data, (2_000_000, 600)), "whole": MemorySource(data[:99])}
+    entries = [
+        Entry(id=i, sequence=0, parent=0, raw_name=name.encode(), name=name, path=path, kind="file", state="allocated", size=source.size,
+              opener=lambda source=source: (Stream(source),))
+        for i, (path, name, source) in enumerate([("small", "small", sources["small"]), ("large", "large", sources["large"]),
+                                                  ("whole", "whole", sources["whole"]), ("whole", "whole", sources["small"]),
+                                                  ("../up", "up", sources["whole"]), ("information.turtle", "information.turtle", sources["whole"])], 1)
+    ]  # fmt: skip
+    image, budget = Image(MemorySource(b"x"), format="test", name="test", tree=TreeFileSystem("logical", entries)), Budget()
+    write(tmp_path / "a.aff4", image, budget)
+    assert [f.kind for f in budget.findings] == ["Unreadable"] * 3
+    with fl.open_image(tmp_path / "a.aff4") as again:
+        assert again.verify().ok is True
+        tree = list(again.volumes()[0].filesystem().walk())
+        found = {e.path: e.open().read_at(0, e.size) for e in tree if e.kind == "file"}
+        large = data[:1_999_872] + text(b"UNREADABLEDATA", 1_999_872, 1024) + data[2_000_896:]
+        assert found["large"] == large and found["small"] == data[:512] + text(b"UNREADABLEDATA", 512, 512) + data[1024:5000]
+        assert [e.path for e in tree if e.kind == "file"].count("whole") == 2 and found["information.turtle"] == data[:99]
+    with pytest.raises(Cancelled):
+        write(tmp_path / "b.aff4", image, Budget(cancelled=Stop(3)))
+    assert not (tmp_path / "b.aff4").exists()
+    (tmp_path / "b.aff4").write_bytes(b"a letter")
+    with pytest.raises(UsageError, match="there already"):
+        write(tmp_path / "b.aff4", image)
+    assert (tmp_path / "b.aff4").read_bytes() == b"a letter"
+    with pytest.raises(UsageError, match="one go"):
+        write(tmp_path / "c.aff4", image, resume=True)

@@ -75,8 +75,8 @@ class Container:
                 for name, values in said.items():
                     kept = mine.setdefault(name, [])
                     kept += [value for value in values if value not in kept]
-        said = [v.read("version.txt", 65_536).decode("utf-8", "replace") for v in volumes if "version.txt" in v.members]
-        self.versions = [dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line) for text in said]
+        texts = [v.read("version.txt", 65_536).decode("utf-8", "replace") for v in volumes if "version.txt" in v.members]
+        self.versions = [dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line) for text in texts]
         self.tools = {version.get("tool", "") for version in self.versions}
         self._streams: dict[str, ByteSource] = {}
         self._lock = threading.RLock()

@@ -10,6 +10,7 @@ from functools import partial
 from forensiclib.core.entry import Entry, Stream
 from forensiclib.core.errors import Corrupt, LimitExceeded
 from forensiclib.core.limits import Budget
+from forensiclib.core.record import STATES, State
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
@@ -22,7 +23,7 @@ __all__ = ["files_of", "is_file", "path_of", "tree_of"]
 
 TIMES = {"birthTime": "born", "lastWritten": "modified", "lastAccessed": "accessed", "recordChanged": "changed"}
 _NAMES = ("originalFileName", "original_filename", "pathName")
-_KNOWN = {"a", "hash", "size", "stored", "target", "contains", "child", "dataStream", *_NAMES, *TIMES}
+_KNOWN = {"a", "hash", "size", "stored", "target", "contains", "child", "dataStream", "state", *_NAMES, *TIMES}
 _WINDOWS = re.compile(r"(?:[A-Za-z]:|\\)\\")
 
 
@@ -125,9 +126,14 @@ def _entry(
     """A file, or without ``opener`` a folder."""
     return Entry(
         id=number, sequence=0, parent=parent, raw_name=name.encode("utf-8", "surrogatepass"), name=name, path=path,
-        kind="directory" if opener is None else "file", state="allocated", size=size, times=_times(container, urn),
+        kind="directory" if opener is None else "file", state=_state(container.text(urn, "state")), size=size, times=_times(container, urn),
         attributes=_facts(container, urn), opener=opener,
     )  # fmt: skip
+
+
+def _state(said: str) -> State:
+    """What we write of a file that was not allocated in the evidence that it comes from; others say nothing of it."""
+    return said if said in STATES else "allocated"  # type: ignore[return-value]
 
 
 def _times(container: Container, urn: str) -> dict[str, Timestamp]:

@@ -11,58 +11,27 @@ from dataclasses import replace
 from typing import Any
 
 from forensiclib.core.declare import ImageWriter
+from forensiclib.core.entry import Image
 from forensiclib.core.errors import UsageError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.writing import COMPRESSIONS, WriteOptions, Written
-from forensiclib.formats.aff4 import INDEX_ENTRY, LZ4, MAP_ENTRY, PATTERNS, SCHEMA, STORED, ZLIB
+from forensiclib.formats.aff4 import MAP_ENTRY, PATTERNS, SCHEMA
 from forensiclib.images._writing import STATE, OutputFile, Sink, run_pass, sample_of
 from forensiclib.images.aff4 import compose
+from forensiclib.images.aff4.bevies import DATA, METHODS, Bevies, Members, Packer
 from forensiclib.images.aff4.compose import Said, Stored
 from forensiclib.images.aff4.symbolic import repeated
-from forensiclib.kernels import crc32, pack, sum_begin, sum_finish, sum_update
+from forensiclib.images.aff4.write_files import write_files
 
 __all__ = ["WRITER", "write_aff4"]
 
 BEVY = 64 << 20
 """Bytes of media of one bevy: 2,048 chunks of 32 KiB, as Evimetry has it."""
 BLOCK = 1 << 20
-BLOCK_HASH = "sha256"
 UNREADABLE = "UnreadableData"
-DATA = -1
-"""Target of what lies in the stream; 0 to 255 are repeated bytes, UNREAD what could not be read."""
 UNREAD = 256
-METHODS: dict[str, tuple[str, int]] = {
-    "none": (STORED[0], 0), "empty-block": (STORED[0], 0), "fast": (LZ4, 0), "lz4": (LZ4, 0), "best": (ZLIB, 9), "deflate": (ZLIB, 6),
-}  # fmt: skip
-
-
-class _Packer:
-    """Chunks as they are stored: (media bytes, the byte they are all of or DATA, stored, its hash)."""
-
-    def __init__(self, compression: str, chunk: int) -> None:
-        self.method, self.level = METHODS[compression]
-        self.chunk, self.whole = chunk, compression == "none"
-        self._same = {value: bytes([value]) * chunk for value in (0, 255)}
-
-    def __call__(self, data: memoryview) -> tuple[int, int, bytes, bytes]:
-        n = len(data)
-        first = data[0]
-        if not self.whole and first == data[-1] == data[n // 2]:
-            same = self._same.get(first)
-            if bytes(data) == (same[:n] if same is not None else bytes([first]) * n):
-                return n, first, b"", b""
-        plain = bytes(data) if n == self.chunk else bytes(data) + bytes(self.chunk - n)
-        digest = hashlib.new(BLOCK_HASH, plain, usedforsecurity=False).digest()
-        stored: bytes | bytearray = plain
-        if self.level:
-            stored = pack(plain, self.level)
-        elif self.method == LZ4:
-            import lz4.block
-
-            stored = lz4.block.compress(plain, store_size=False)
-        # "Compression": what saves less than 16 bytes is stored plain.
-        return n, DATA, bytes(stored) if len(stored) < self.chunk - 16 else plain, digest
+"""Target of what could not be read; DATA is what lies in the stream, 0 to 255 are repeated bytes."""
 
 
 class _Volume(Sink):
@@ -75,21 +44,17 @@ class _Volume(Sink):
         self.path, self.options, self.size, self.sector, self.seed = path, options, size, sector, seed
         self.chunk = options.chunk_sectors * sector
         self.block = max(self.chunk, BLOCK // self.chunk * self.chunk)
-        self.pack = _Packer(options.compression, self.chunk)
-        self.count = max(1, BEVY // self.chunk)
+        self.pack = Packer(options.compression, self.chunk)
         self.volume, self.image, self.map, self.stream = (compose.urn(seed, role) for role in ("volume", "image", "map", "stream"))
         if options.identifier is not None:
             digits = options.identifier.hex()
             self.volume = f"aff4://{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         self.more = compose.statements(options, self.volume, self.image, seed)
         self.paths: list[str] = []
-        self._file: OutputFile | None = None
-        self._members: list[Stored] = []
-        self._media = self._chunks = 0  # bytes of media, chunks of the stream so far
+        self._members = Members()
+        self._bevies = Bevies(self._members, self.stream, self.chunk, max(1, BEVY // self.chunk))
+        self._media = 0  # bytes so far
         self._runs = [array("Q"), array("Q"), array("q")]  # start, length, target
-        self._header, self._crc = -1, 0  # of the open bevy
-        self._index, self._hashes = array("I"), bytearray()
-        self._sealed = sum_begin("sha512")  # of the block hashes
 
     # what the pass asks
 
@@ -103,41 +68,30 @@ class _Volume(Sink):
         for size, value, stored, digest in encoded:
             self._run(size, value)
             if value == DATA:
-                if self._header < 0:
-                    self._open_bevy()
-                self._index.append(len(stored))
-                self._hashes += digest
-                self._crc = crc32(stored, self._crc)
-                self._out.write(stored)
-                self._chunks += 1
-                if len(self._index) == self.count:
-                    self._close_bevy()
+                self._bevies.add(stored, digest)
             self._media += size
 
     def finish(self, digests: dict[str, str], bad: Sequence[tuple[int, int]]) -> None:
-        if self._header >= 0:
-            self._close_bevy()
+        self._bevies.close()
         points, index = self._map(bad)
         name = compose.member_name(self.map)
-        self._member(f"{name}/map", points)
-        self._member(f"{name}/idx", index)
-        self._member("information.turtle", compose.turtle(self.volume, self._said(points, index, digests)))
-        start = self._out.at
-        for member in self._members:
-            self._out.write(compose.central(member))
-        self._out.write(compose.directory_end(len(self._members), self._out.at - start, start, self.volume))
+        self._members.add(f"{name}/map", points)
+        self._members.add(f"{name}/idx", index)
+        self._members.add("information.turtle", compose.turtle(self.volume, self._said(points, index, digests)))
+        self._members.finish(self.volume)
 
     def start(self) -> None:
-        self._file = OutputFile(self.path)
+        self._members.file = OutputFile(self.path)
         self.paths.append(self.path)
-        self._member("container.description", self.volume.encode())
-        self._member("version.txt", b"major=1\nminor=0\ntool=forensiclib\n")
+        self._members.add("container.description", self.volume.encode())
+        self._members.add("version.txt", b"major=1\nminor=0\ntool=forensiclib\n")
 
     def mark(self) -> Any:
-        tables = (self._index, len(self._index)), (self._hashes, len(self._hashes))
+        bevies, members = self._bevies, self._members
+        tables = (bevies.index, len(bevies.index)), (bevies.hashes, len(bevies.hashes))
         last = self._runs[1][-1] if self._runs[1] else 0
-        counters = (self._out.at, self._media, self._chunks, self._header, self._crc, len(self._members), len(self._runs[0]), last)
-        return counters, tables, bytes(self._sealed)
+        counters = (members.out.at, self._media, bevies.chunks, bevies.header, bevies.crc, len(members.done), len(self._runs[0]), last)
+        return counters, tables, bytes(bevies.sealed)
 
     def state(self, mark: Any) -> dict[str, Any]:
         counters, ((index, entries), (hashes, length)), sealed = mark
@@ -146,64 +100,31 @@ class _Volume(Sink):
         return {
             "counters": list(counters), "index": list(index[:entries]), "hashes": base64.b64encode(hashes[:length]).decode(),
             "sealed": base64.b64encode(sealed).decode(), "runs": [list(self._runs[0][:runs]), lengths, list(self._runs[2][:runs])],
-            "members": [[m.name, m.method, m.crc, m.packed, m.size, m.header] for m in self._members[:members]],
+            "members": [[m.name, m.method, m.crc, m.packed, m.size, m.header] for m in self._members.done[:members]],
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        at, self._media, self._chunks, self._header, self._crc, *_ = state["counters"]
+        bevies = self._bevies
+        at, self._media, bevies.chunks, bevies.header, bevies.crc, *_ = state["counters"]
         try:
-            self._file = OutputFile(self.path, go_on=at)
+            self._members.file = OutputFile(self.path, go_on=at)
         except FileNotFoundError as error:
             raise UsageError(f"{self.path}: no such file; the volume that was stopped is not whole") from error
         self.paths.append(self.path)
-        self._index, self._hashes = array("I", state["index"]), bytearray(base64.b64decode(state["hashes"]))
-        self._sealed = bytearray(base64.b64decode(state["sealed"]))
+        bevies.index, bevies.hashes = array("I", state["index"]), bytearray(base64.b64decode(state["hashes"]))
+        bevies.sealed = bytearray(base64.b64decode(state["sealed"]))
         self._runs = [array(code, values) for code, values in zip("QQq", state["runs"], strict=True)]
-        self._members = [Stored(*member) for member in state["members"]]
+        self._members.done += [Stored(*member) for member in state["members"]]
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        if self._members.file is not None:
+            self._members.file.flush()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._members.file is not None:
+            self._members.file.close()
 
     # the parts
-
-    @property
-    def _out(self) -> OutputFile:
-        assert self._file is not None
-        return self._file
-
-    def _member(self, name: str, data: bytes) -> None:
-        """A whole member, stored as it is."""
-        if len(data) >= 0xFFFFFFFF:
-            raise UsageError(f"{name} would have {len(data)} bytes: larger chunks make it smaller")
-        made = Stored(name, 0, crc32(data, 0), len(data), len(data), self._out.at)
-        self._out.write(compose.local_header(name, 0, made.crc, len(data), len(data)) + data)
-        self._members.append(made)
-
-    def _bevy_name(self, number: int) -> str:
-        return f"{compose.member_name(self.stream)}/{number:08d}"
-
-    def _open_bevy(self) -> None:
-        self._header, self._crc = self._out.at, 0
-        self._index, self._hashes = array("I"), bytearray()
-        self._out.write(compose.local_header(self._bevy_name(self._chunks // self.count)))  # its size is known when it ends
-
-    def _close_bevy(self) -> None:
-        name, size = self._bevy_name((self._chunks - 1) // self.count), sum(self._index)
-        self._out.patch(self._header, compose.local_header(name, 0, self._crc, size, size))
-        self._members.append(Stored(name, 0, self._crc, size, size, self._header))
-        at, entries = 0, bytearray()
-        for length in self._index:
-            entries += INDEX_ENTRY.packed.pack(at, length)
-            at += length
-        self._member(f"{name}.index", bytes(entries))
-        self._member(f"{name}.blockHash.{BLOCK_HASH}", bytes(self._hashes))
-        sum_update(("sha512",), (self._sealed,), self._hashes)
-        self._header = -1
 
     def _run(self, size: int, target: int) -> None:
         """The next bytes of the media lie there; in the stream one chunk follows the other."""
@@ -250,7 +171,7 @@ class _Volume(Sink):
         text, iri, long = compose.text, compose.iri, compose.long
         here = [iri(self.volume)]
         parts = [hashlib.sha512(points).digest(), hashlib.sha512(index).digest()]
-        blocks = sum_finish("sha512", bytearray(self._sealed)) if self._chunks else b""
+        blocks = self._bevies.digest() if self._bevies.chunks else b""
         block_map = hashlib.sha512(blocks + b"".join(parts)).hexdigest()
         memory = self.options.media_type == "memory"
         kind = "MemoryImage" if memory else "DiskImage" if self.options.physical else "VolumeImage"
@@ -268,19 +189,7 @@ class _Volume(Sink):
                         "blockMapHash": [text(block_map, "aff4:SHA512")] if blocks else [], "stored": here, "target": [iri(self.image)]}),
         ]  # fmt: skip
         if blocks:
-            stream: Said = {
-                "a": ["ImageStream"],
-                "chunkSize": [text(str(self.chunk), "xsd:int")],
-                "chunksInSegment": [text(str(self.count), "xsd:int")],
-                "compressionMethod": [iri(self.pack.method)],
-                "size": [long(self._chunks * self.chunk)],
-                "stored": here,
-                "target": [iri(self.map)],
-                "version": [text("1", "xsd:int")],
-            }
-            out.append((self.stream, stream))
-            seal: Said = {"a": ["BlockHashes"], "hash": [text(blocks.hex(), "aff4:SHA512")]}
-            out.append((f"{self.stream}/blockhash.{BLOCK_HASH}", seal))
+            out += self._bevies.said(self.pack.method, self.volume, self.map)
         return [(subject, {n: v for n, v in said.items() if v}) for subject, said in [*out, *self.more]]
 
 
@@ -326,8 +235,15 @@ def write_aff4(
 
     What could not be read, now or by the source's own account, is aff4:UnreadableData: the digests of the media include the text
     that the standard defines for it, those of the source do not. Nothing is padded.
+
+    Logical evidence (an Image with a tree) becomes a volume of AFF4-L, its digests those of the volume's own bytes; such a job
+    does not go on where it was stopped.
     """
     _checked(source, path, options)
+    if isinstance(source, Image) and source.tree is not None:
+        if resume:
+            raise UsageError("a volume of files is written in one go")
+        return write_files(source, source.tree, path, options, budget, progress)
     words = repr((sorted(options.facts.items()), options.acquired, options.system, options.media_type, options.physical)).encode()
     seed = hashlib.sha256(words + sample_of(source)).digest()
     grain = options.error_granularity * options.sector_size
@@ -340,7 +256,7 @@ def write_aff4(
 
 WRITER = ImageWriter(
     name="aff4",
-    title="Advanced Forensic Format 4 (AFF4 Standard v1.0, disk image)",
+    title="Advanced Forensic Format 4 (AFF4 Standard v1.0; AFF4-L for files)",
     refs=(
         'B. Schatz, M. Cohen, "AFF4 Standard v1.0a" (github.com/aff4/Standard): Image Stream, Map, Hashing, Storage layer',
         "AFF4 Canonical Reference Images v1.0, as the form of names and of block hash segments",
@@ -349,7 +265,8 @@ WRITER = ImageWriter(
         "one volume: neither striped nor segmented sets; no mapPath; block hashes are SHA-256 alone",
         "Snappy is read and not written",
         "digests other than MD5, SHA-1, SHA-256, SHA-512 and BLAKE2b have no place in the format; they are computed and told",
-        "files (AFF4-L) are read and not written",
+        "files: not resumable; that one was deleted is said in a word of our own (aff4:state), which other tools do not know; of its "
+        "attributes only the times are carried over",
         "a job goes on only with the compressors that it began with; a newer LZ4 library may pack otherwise",
     ),
     extensions=(".aff4",),
