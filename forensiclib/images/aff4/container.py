@@ -46,10 +46,11 @@ def read_volume(volume: ZipVolume, budget: Budget) -> dict[str, dict[str, list[T
         while f"information.turtle/{chunk:08d}" in volume.members:
             names.append(f"information.turtle/{chunk:08d}")
             chunk += 1
+    known: dict[str, str] = {RDF_TYPE: "a"}
     text = "\n".join(volume.read(name, budget.limits.allocation).decode("utf-8", "replace") for name in names)
     try:
         for subject, predicate, value in triples(text.lstrip("\ufeff"), f"{volume.root}:{names[0]}", budget):
-            name = "a" if predicate == RDF_TYPE else local(predicate)
+            name = known.get(predicate) or known.setdefault(predicate, local(predicate))
             found = graph.setdefault(subject, {}).setdefault(name, [])
             if value not in found:
                 found.append(value)
@@ -69,7 +70,9 @@ class Container:
     def __init__(self, volumes: Sequence[ZipVolume], graphs: Sequence[dict[str, dict[str, list[Term]]]], budget: Budget) -> None:
         self.volumes, self.budget = tuple(volumes), budget
         self.graph: dict[str, dict[str, list[Term]]] = {}
-        for graph in graphs:
+        if len(graphs) == 1:
+            self.graph = graphs[0]
+        for graph in graphs if len(graphs) > 1 else ():
             for subject, said in graph.items():
                 mine = self.graph.setdefault(subject, {})
                 for name, values in said.items():

@@ -29,8 +29,8 @@ NESTED = 32
 """Nested blank nodes. Images have none; serialisers may write a few."""
 _LOCAL = r"(?:[\w:%-]|\\.|\.(?=[\w:%\\.-]))*"
 _TOKEN = re.compile(
-    r"""(?:[ \t\r\n]+|\#[^\n\r]*)
-    |(?P<iri><[^<>\r\n]*>)
+    r"""(?>[ \t\r\n]+|\#[^\n\r]*)*+
+    (?:(?P<iri><[^<>\r\n]*>)
     |(?P<text>\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"|'''(?:[^'\\]|\\.|'(?!''))*'''|"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*')
     |(?P<at>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)
     |(?P<kind>\^\^)
@@ -40,9 +40,11 @@ _TOKEN = re.compile(
     + r""")
     |(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<word>[A-Za-z]+)
-    |(?P<mark>[;,.\[\]()])""",
+    |(?P<mark>[;,.\[\]()])
+    |(?P<end>\Z))""",
     re.VERBOSE | re.DOTALL,
 )
+_SPACE = re.compile(r"(?>[ \t\r\n]+|\#[^\n\r]*)*+")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL)
 _SHORT = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -53,6 +55,7 @@ class _Reader:
     def __init__(self, text: str, root: str, budget: Budget) -> None:
         self.text, self.root, self.budget = text, root, budget
         self.prefixes: dict[str, str] = {}
+        self.names: dict[str, str] = {}  # resolved
         self.base = ""
         self.at = self.end = 0  # of the token in hand
         self.kind, self.value = "", ""
@@ -65,17 +68,14 @@ class _Reader:
 
     def advance(self) -> None:
         """Take the next token; kind "" at the end."""
-        match, size = _TOKEN.match, len(self.text)
-        while self.end < size:
-            found = match(self.text, self.end)
-            if found is None:
-                self.at, self.end = self.end, self.end + 1
-                raise self.wrong(f"{self.text[self.at : self.at + 20]!r} is no Turtle")
-            self.at, self.end = self.end, found.end()
-            if found.lastgroup is not None:
-                self.kind, self.value = found.lastgroup, found[0]
-                return
-        self.at, self.kind, self.value = size, "", ""
+        found = _TOKEN.match(self.text, self.end)
+        if found is None:
+            self.at = _SPACE.match(self.text, self.end).end()  # type: ignore[union-attr]  # it matches nothing, too
+            self.end = self.at + 1
+            raise self.wrong(f"{self.text[self.at : self.at + 20]!r} is no Turtle")
+        kind = found.lastgroup or "end"
+        self.at, self.end = found.span(kind)
+        self.kind, self.value = ("", "") if kind == "end" else (kind, found[kind])
 
     def expect(self, value: str) -> None:
         if self.kind != "mark" or self.value != value:
@@ -109,10 +109,12 @@ class _Reader:
             if not _ABSOLUTE.match(made):
                 made = self.base + made
         elif self.kind == "name":
-            prefix, _, local = self.value.partition(":")
-            if prefix not in self.prefixes:
-                raise self.wrong(f"the prefix {prefix!r} was not declared")
-            made = self.prefixes[prefix] + re.sub(r"\\(.)", r"\1", local)
+            made = self.names.get(self.value, "")
+            if not made:
+                prefix, _, local = self.value.partition(":")
+                if prefix not in self.prefixes:
+                    raise self.wrong(f"the prefix {prefix!r} was not declared")
+                made = self.names[self.value] = self.prefixes[prefix] + re.sub(r"\\(.)", r"\1", local)
         else:
             raise self.wrong(f"{self.value[:20]!r} where a name was expected")
         self.advance()
@@ -129,6 +131,7 @@ class _Reader:
             if self.kind != "iri":
                 raise self.wrong(f"{self.value[:20]!r} where an IRI was expected")
             self.prefixes[name] = self.iri()
+            self.names.clear()
         elif word == "base":
             self.base = self.iri()
         else:
