@@ -23,8 +23,8 @@ CACHE = 4 << 20
 """Bytes of decoded chunks kept for small reads."""
 READ_AHEAD = 1 << 20
 """Bytes of a bevy read at once in a long read."""
-BEVIES = 64
-"""Indexes held, of some 24 KiB each."""
+INDEXES = 64 << 20
+"""Bytes of indexes held: of a thousand bevies, as they are commonly made."""
 CHEAPEST = ("sha256", "sha1", "md5", "blake2b", "sha512")
 """Block hashes in the order in which one of them is chosen to check a chunk that is read: the first two run on the processor's own
 instructions. ``verify`` checks them all."""
@@ -98,7 +98,21 @@ class ImageStream(ByteSource):
     urn    its name; shape   size, chunks, compression
     """
 
-    __slots__ = ("_bevies", "_cache", "_every", "_keep", "_lock", "_root", "_segment", "_unpack", "_via", "shape", "size", "urn")
+    __slots__ = (
+        "_bevies",
+        "_cache",
+        "_every",
+        "_indexes",
+        "_keep",
+        "_lock",
+        "_root",
+        "_segment",
+        "_unpack",
+        "_via",
+        "shape",
+        "size",
+        "urn",
+    )
 
     def __init__(self, urn: str, shape: Shape, segment: Callable[..., ByteSource | None], root: str, *, every: bool = False) -> None:
         """``segment`` gives the member of the first of some names, or None; ``every`` checks all block hashes of a chunk. Raises
@@ -108,7 +122,8 @@ class ImageStream(ByteSource):
         self.urn, self.shape, self.size = urn, shape, shape.size
         self._via, self._unpack = _METHODS[shape.method]
         self._segment, self._root, self._every = segment, root, every
-        self._keep = max(4, CACHE // shape.chunk)
+        self._keep = max(2, CACHE // shape.chunk)
+        self._indexes = max(2, INDEXES // (32 * min(shape.count, self.chunks + 1)))
         self._cache: OrderedDict[int, bytes | bytearray | memoryview] = OrderedDict()
         self._bevies: OrderedDict[int, _Bevy] = OrderedDict()
         self._lock = threading.Lock()
@@ -145,7 +160,7 @@ class ImageStream(ByteSource):
         made = self._load(number)
         with self._lock:
             self._bevies[number] = made
-            while len(self._bevies) > BEVIES:
+            while len(self._bevies) > self._indexes:
                 self._bevies.popitem(last=False)
         return made
 

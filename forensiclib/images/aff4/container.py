@@ -219,7 +219,9 @@ class Container:
             raise self.missing(urn)
         # What is not said is what pyaff4 takes it to be.
         chunk, count = 32_768 if chunk is None else chunk, 1024 if count is None else count
-        if not 0 < chunk <= self.budget.limits.allocation // 4 or not 0 < count < 1 << 32 or size >= 1 << 63:
+        # A bevy's index and its longest block hashes are taken at once.
+        most = self.budget.limits.allocation
+        if not 0 < chunk <= most // 4 or not 0 < min(count, -(-size // chunk) or 1) <= most // 64 or size >= 1 << 63:
             raise self.wrong(urn, f"{count} chunks of {chunk} bytes a bevy, {size} bytes")
         method = self.text(urn, "compressionMethod", "CompressionMethod", "compression")
         return ImageStream(urn, Shape(size, chunk, count, method), self.segment, self.volumes[0].root)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from forensiclib.core.errors import Corrupt
+from forensiclib.core.errors import Corrupt, LimitExceeded
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource
 from forensiclib.core.span import Span
@@ -19,6 +19,8 @@ __all__ = ["MapStream", "load_map"]
 
 _Stretch = tuple[int, int, int, int]
 """Start, end, number of the target, offset in it."""
+UNORDERED = 1_000_000
+"""Entries that are put in order; all known makers write them so."""
 GAP, TORN = -1, -2
 """Targets of stretches that no entry names, and of those that two do."""
 
@@ -89,26 +91,33 @@ def load_map(
     if len(points) % MAP_ENTRY.size:
         budget.report(Corrupt("AFF4 map", span, f"{len(points)} bytes are no whole entries of {MAP_ENTRY.size}"))
         points = points[: len(points) - len(points) % MAP_ENTRY.size]
-    budget.item(len(points) // MAP_ENTRY.size)
-    entries = [entry for entry in MAP_ENTRY.packed.iter_unpack(points) if entry[1]]
-    entries.sort(key=lambda entry: entry[0])
-    whole = max((start + length for start, length, _, _ in entries), default=0) if size is None else size
+    count = len(points) // MAP_ENTRY.size
+    budget.item(count)
+    ordered, end = _measured(points)
+    whole = end if size is None else size
     if whole >= 1 << 63:
         raise Corrupt("AFF4 map", span, f"{whole} bytes")
-    wrong, placed = 0, list[_Stretch]()
-    for start, length, offset, target in entries:
-        stop = min(start + length, whole)
-        lost = target >= len(targets) or offset + length >= 1 << 64
-        wrong += lost or start + length > whole
-        if start < stop:
-            placed.append((start, stop, TORN, 0) if lost else (start, stop, target, offset))
-    torn = sum(placed[i][1] > placed[i + 1][0] for i in range(len(placed) - 1))
-    if wrong or torn:
-        found = f"of {len(entries)} entries {wrong} reach behind the end or name no target, {torn} overlap the next"
-        budget.report(Corrupt("AFF4 map", span, found))
+    if not ordered and count > UNORDERED:
+        raise LimitExceeded("AFF4 map", span, f"{count} entries in no order, {UNORDERED} allowed")
+    wrong, torn = 0, 0
+
+    def stretches() -> Iterator[_Stretch]:
+        nonlocal wrong
+        for start, length, offset, target in MAP_ENTRY.packed.iter_unpack(points):
+            stop = min(start + length, whole)
+            lost = target >= len(targets) or offset + length >= 1 << 64
+            wrong += length > 0 and (lost or start + length > whole)
+            if start < stop:
+                yield (start, stop, TORN, 0) if lost else (start, stop, target, offset)
+
+    placed: Iterable[_Stretch] = stretches()
+    if not ordered:
+        listed = sorted(placed)
+        torn = sum(listed[i][1] > listed[i + 1][0] for i in range(len(listed) - 1))
+        placed = _swept(listed) if torn else listed
     starts, ids, offsets = array("Q"), array("q"), array("Q")
     at = 0
-    for start, stop, target, offset in _swept(placed) if torn else placed:
+    for start, stop, target, offset in placed:
         pieces = [(start, target, offset)] if start == at else [(at, GAP, at), (start, target, offset)]
         for first, kind, place in pieces:
             if not (starts and ids[-1] == kind and (kind == TORN or place == offsets[-1] + first - starts[-1])):
@@ -120,7 +129,20 @@ def load_map(
         starts.append(at)
         ids.append(GAP)
         offsets.append(at)
+    if wrong or torn:
+        found = f"of {count} entries {wrong} reach behind the end or name no target, {torn} overlap the next"
+        budget.report(Corrupt("AFF4 map", span, found))
     return MapStream(whole, (starts, ids, offsets), targets, gap, opener, root)
+
+
+def _measured(points: bytes) -> tuple[bool, int]:
+    """Whether no entry begins before the end of the one before it; where the last one ends."""
+    ordered, end = True, 0
+    for start, length, _, _ in MAP_ENTRY.packed.iter_unpack(points):
+        if length:
+            ordered = ordered and start >= end
+            end = max(end, start + length)
+    return ordered, end
 
 
 def _swept(placed: Sequence[_Stretch]) -> Iterator[_Stretch]:
