@@ -52,7 +52,7 @@ class Verification:
                 if seal.listed or found.values.get(name) != value:
                     self.stored[f"{seal.name}: {name}"] = value
                     self.computed[f"{seal.name}: {name}"] = found.values.get(name, "")
-        self.bad: tuple[Span, ...] = merge(bad)
+        self.bad: tuple[Span, ...] = merge(dict.fromkeys(bad))
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
         self.ok: bool | None = False if self.bad or not same else True if stored or self.sealed else None

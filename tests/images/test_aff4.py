@@ -471,3 +471,18 @@ def test_a_volume_with_more_metadata_than_the_limit_is_refused(tmp_path: Path) -
         FORMAT.open([str(tmp_path / "a.aff4")], Budget(Limits(allocation=500)))
     with pytest.raises(LimitExceeded):
         FORMAT.open([str(tmp_path / "a.aff4")], Budget(Limits(items=10)))
+
+
+def test_names_and_digests_in_evidence_move_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from forensiclib.cli import verify
+
+    made = Aff4()
+    made.members["f"] = (b"x", 0)
+    made.say(f"{VOLUME}/f", a=["FileImage"], originalFileName='"a\\u001B[31mb"', size=1, hash='"\\u001B]0;x\\u0007"^^aff4:MD5')
+    made.write(tmp_path / "a.aff4")
+    from typer import Exit
+
+    with pytest.raises(Exit):
+        verify.command([str(tmp_path / "a.aff4")], jobs=1)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\x07" not in out and "stored:" in out
