@@ -12,6 +12,7 @@ from forensiclib._plain.rtime import rtime as rtime
 from forensiclib._plain.runs import byte_runs as byte_runs
 from forensiclib._plain.sectors import SECTOR_LEVELS as SECTOR_LEVELS
 from forensiclib._plain.sectors import sectors_decrypt as sectors_decrypt
+from forensiclib._plain.snappy import snappy as snappy
 from forensiclib._plain.xpress import lzxpress as lzxpress
 from forensiclib._plain.xpress import lzxpress_huffman as lzxpress_huffman
 from forensiclib._plain.zlibscan import zlib_starts as zlib_starts

@@ -34,7 +34,8 @@ class Converted:
         """Whether the set reads back as it was written, as far as that was looked at."""
         if self.verification is None:
             return True
-        return self.verification.ok is not False and self.verification.computed == dict(self.written.digests)
+        computed = self.verification.computed
+        return self.verification.ok is not False and all(computed.get(name) == value for name, value in self.written.digests.items())
 
 
 def writer_for(run: Run, path: str, format: str | None = None) -> ImageWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -15,12 +15,12 @@ from forensiclib.api.checks import PartSums
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
-from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
+from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Seal, Volume
 from forensiclib.core.errors import Corrupt, EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
-from forensiclib.core.span import Span
+from forensiclib.core.span import Span, merge
 from forensiclib.hashing.digest import Digests, digest
 
 __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
@@ -28,6 +28,8 @@ __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "p
 Engine = Literal["native", "tsk"]
 HEAD = 1 << 16
 """Bytes looked at for signatures; the furthest that a container's magic lies from its start."""
+SMALL = 16 << 20
+"""Bytes up to which one thread hashes as fast as several."""
 TAIL = 512
 """Bytes at the end looked at for the signatures of containers whose header stands there."""
 
@@ -37,18 +39,34 @@ class Verification:
 
     ok        True when every stored digest and checksum equals the computed one and no range was bad; None when
               the container stores nothing to compare with and no range was bad
-    stored, computed   digests by algorithm, hex
+    stored, computed   digests by algorithm, hex; those of something else than the media as "what it is of: algorithm"
     bad       spans that failed their checksum or could not be read (hashed as zeros)
     failed    checksums of parts (``Image.checks``) that do not hold, in words
+    sealed    how many digests of something else were checked, those that match and are not listed included
     """
 
-    def __init__(self, stored: dict[str, str], result: Digests, checks: int = 0, failed: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        stored: dict[str, str],
+        result: Digests,
+        checks: int = 0,
+        failed: Sequence[str] = (),
+        seals: Iterable[tuple[Seal, Digests]] = (),
+    ) -> None:
         self.stored, self.computed = stored, dict(result.values)
-        self.bad: tuple[Span, ...] = tuple(result.bad)
+        bad, self.sealed = list(result.bad), 0
+        for seal, found in seals:
+            bad += found.bad
+            for name, value in seal.hashes.items():
+                self.sealed += 1
+                if seal.listed or found.values.get(name) != value:
+                    self.stored[f"{seal.name}: {name}"] = value
+                    self.computed[f"{seal.name}: {name}"] = found.values.get(name, "")
+        self.bad: tuple[Span, ...] = merge(dict.fromkeys(bad))
         self.failed = tuple(failed)
         self.size = result.size
         same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or self.failed or not same else True if stored or checks else None
+        self.ok: bool | None = False if self.bad or self.failed or not same else True if stored or checks or self.sealed else None
 
     def __repr__(self) -> str:
         return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
@@ -193,6 +211,7 @@ class OpenImage(Image):
             tree=image.tree,
             checks=image.checks,
             tracks=image.tracks,
+            seals=image.seals,
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
@@ -238,7 +257,19 @@ class OpenImage(Image):
                 found = f"{check.stored} is stored, its bytes give {value}" if value else "not all of its bytes can be read"
                 budget.report(Corrupt(f"checksum of {check.what}", check.span, found))
                 failed.append(f"checksum of {check.what}: {found}")
-        return Verification(dict(self.hashes), result, len(self.checks), failed)
+        return Verification(dict(self.hashes), result, len(self.checks), failed, map(self._sealed, self.seals()))
+
+    def _sealed(self, seal: Seal) -> tuple[Seal, Digests]:
+        """What the digests of a seal really are; none of them where its bytes cannot be had."""
+        budget = self.run.budget("verify", f"{self.name}: {seal.name}")
+        try:
+            data = seal.open()
+            return seal, digest(
+                data, tuple(seal.hashes), budget=budget, threads=self.run.threads if data.size > SMALL else 1, on_bad="fill"
+            )
+        except EvidenceError as error:
+            budget.report(error)
+            return seal, Digests({}, 0)
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when

@@ -21,7 +21,7 @@ def command(
     evidence: EvidenceArg,
     to: Annotated[str, Text("--to", metavar="FILE", help="First file of the set; its extension names the format.")],
     format: Annotated[str | None, Text("--format", metavar="NAME", help="A writer of the catalog, whatever the extension.")] = None,
-    compression: Annotated[str, Text("--compression", metavar="LEVEL", help="none, empty-block, fast or best.")] = "fast",
+    compression: Annotated[str, Text("--compression", metavar="LEVEL", help="none, empty-block, fast, best; AFF4: lz4, deflate.")] = "fast",
     segment_size: ByteSize = None,
     chunk_sectors: Annotated[int, Text("--chunk-sectors", metavar="N", help="Sectors that are packed as one.")] = 64,
     facts: Annotated[list[str] | None, Text("--fact", metavar="NAME=TEXT", help="Header value, such as case_number=7; repeat.")] = None,

@@ -34,7 +34,8 @@ def command(
         if not json:
             for name, value in result.computed.items():
                 stored = result.stored.get(name)
-                print(f"  {name}: {value}{'' if stored is None else '  (stored: same)' if stored == value else f'  (stored: {stored})'}")
+                said = "" if stored is None else "  (stored: same)" if stored == value else f"  (stored: {clean(stored)})"
+                print(f"  {clean(name)}: {value}{said}")
             for text in result.failed:
                 print(f"  {clean(text)}")
             for span in result.bad:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -17,7 +17,7 @@ from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
 __all__ = [
-    "FILES_SCHEMA", "Check", "Entry", "FileSystem", "Image", "Kind", "Lock", "Snapshot", "Stream", "Verdict", "Volume", "beneath",
+    "FILES_SCHEMA", "Check", "Entry", "FileSystem", "Image", "Kind", "Lock", "Seal", "Snapshot", "Stream", "Verdict", "Volume", "beneath",
 ]  # fmt: skip
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
@@ -91,6 +91,26 @@ class Check:
     data: ByteSource | None = field(default=None, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Digests that a container stores of something else than its media: a table, a stream, one file. ``verify`` checks them.
+
+    name    what they are of; hashes   algorithm -> hex as stored
+    open    its bytes; raises EvidenceError when they cannot be had
+    listed  one of a few, told one by one; of the others (every file) only those that do not match are
+    """
+
+    name: str
+    hashes: Mapping[str, str]
+    open: Callable[[], ByteSource] = field(repr=False, compare=False)
+    listed: bool = True
+
+
+def no_seals() -> Iterable[Seal]:
+    """None are stored."""
+    return ()
+
+
 class Image(_Over):
     """An opened container: the media it holds, and what its maker wrote about it.
 
@@ -104,10 +124,12 @@ class Image(_Over):
     checks        checksums of parts, which are not known to hold before all their bytes were read
     tree          the files of logical evidence, whose media are not a disk but the contents; None for a disk
     tracks        volumes that the container itself lists (the tracks of a disc): they stand for a partition table
+    seals         what else the container stores digests of; made anew at every call
     """
 
     __slots__ = (
-        "bad_sectors", "checks", "close_with", "facts", "format", "hashes", "name", "parts", "sector_size", "snapshots", "tracks", "tree",
+        "bad_sectors", "checks", "close_with", "facts", "format", "hashes", "name", "parts", "seals",
+        "sector_size", "snapshots", "tracks", "tree",
     )  # fmt: skip
 
     def __init__(
@@ -126,8 +148,10 @@ class Image(_Over):
         tree: FileSystem | None = None,
         checks: Sequence[Check] = (),
         tracks: Sequence[Volume] = (),
+        seals: Callable[[], Iterable[Seal]] = no_seals,
     ) -> None:
         super().__init__(data)
+        self.seals = seals
         self.format, self.name, self.tree = format, name, tree
         self.tracks = tuple(tracks)
         self.facts: Mapping[str, str] = dict(facts or {})

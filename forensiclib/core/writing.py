@@ -23,7 +23,7 @@ class WriteOptions:
     facts             header values by their names in EWF: case_number, evidence_number, examiner_name, unique_description,
                       notes, model, serial_number, device_label, version, platform
     acquired, system  times that the header states; without a zone they are UTC
-    compression       one of COMPRESSIONS
+    compression       one of COMPRESSIONS; AFF4 also has "lz4" (what fast is there) and "deflate"
     segment_size      most bytes of one file; None is the format's default
     chunk_sectors     sectors that are packed as one
     sector_size       bytes
@@ -55,8 +55,10 @@ class Written:
 
     paths     its files in order; size   bytes of media in it
     digests   algorithm -> hex of the media as written
-    source    the same of the source's own bytes: they differ where the last sector was padded
-    bad       (start, length) in bytes of what could not be read and was written as zero, or was bad already in the source
+    source    the same of the source's own bytes: they differ where the last sector was padded, and where AFF4 has its own text for
+              what the source says was never read
+    bad       (start, length) in bytes of what could not be read and was written as zero (in AFF4 as its own text), or was bad
+              already in the source
     padded    zeros behind the last byte of the source, up to a whole sector
     """
 

@@ -47,6 +47,11 @@ class Family:
         self.parts[os.path.realpath(path)] = (file.root, file.size)
         return file
 
+    def peek(self, path: str) -> PooledFile:
+        """The file, not a part of the disk as yet."""
+        self.budget.item()
+        return PooledFile(self.pool, path)
+
     def enter(self, path: str) -> None:
         """One layer more. Corrupt when the file is a layer of itself, LimitExceeded when there are too many."""
         real = os.path.realpath(path)

@@ -98,11 +98,18 @@ class Sink(ABC):
 
     name    of its declaration; block   bytes of media that ``encode`` gets at once, the last time fewer
     paths   its files so far
+    fills   what cannot be read has a text of its own in the format: it is written, and hashed, instead of zeros, and instead of
+            what the source has where it says itself that it was never read
     """
 
     name: str
     block: int
     paths: list[str]
+    fills: bool = False
+
+    def filler(self, offset: int, n: int) -> bytes:
+        """What stands for ``n`` unreadable bytes from ``offset`` of the media."""
+        return bytes(n)
 
     @abstractmethod
     def encode(self, data: memoryview) -> Any:
@@ -149,6 +156,7 @@ class _Block:
     size: int
     problems: list[tuple[int, int, EvidenceError]]
     encoded: Any
+    own: bytes | None = None  # of the source, where what is written is not the same
 
 
 def joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -187,7 +195,9 @@ class _Pass:
         self.plain: dict[str, bytearray] | None = None  # the sums before the padding
         self.free: list[bytearray] = []
         self.said: set[tuple[str, Span | None, str]] = set()
-        self.held: tuple[int, dict[str, bytearray], int, Any] | None = None
+        self.held: tuple[int, dict[str, bytearray], int, Any, dict[str, bytearray]] | None = None
+        # The sums of the source's own bytes, where the format fills in what was never read.
+        self.own = {name: sum_begin(name) for name in self.states} if sink.fills and self.known else {}
 
     @property
     def padding(self) -> int:
@@ -206,10 +216,19 @@ class _Pass:
             self._fill(offset, view)
         except EvidenceError:
             problems = self._salvage(offset, view)
+        own = self._filled(offset, view) if self.own else None
         whole = size + (self.padding if offset + size == self.source.size else 0)
         buffer[size:whole] = bytes(whole - size)
         view = memoryview(buffer)[:whole]
-        return _Block(view, size, problems, self.sink.encode(view))
+        return _Block(view, size, problems, self.sink.encode(view), own)
+
+    def _filled(self, offset: int, view: memoryview) -> bytes | None:
+        """Put the filler where the source says that it was never read; what stood there before, all of the block, or None."""
+        touched = [(max(s, offset), min(s + n, offset + len(view))) for s, n in self.known if s < offset + len(view) and offset < s + n]
+        own = bytes(view) if touched else None
+        for low, high in touched:
+            view[low - offset : high - offset] = self.sink.filler(low, high - low)
+        return own
 
     def _fill(self, offset: int, view: memoryview) -> None:
         if (got := self.source.read_into(offset, view)) < len(view):
@@ -223,7 +242,7 @@ class _Pass:
             try:
                 self._fill(offset + done, view[done : done + take])
             except EvidenceError as error:
-                view[done : done + take] = bytes(take)
+                view[done : done + take] = self.sink.filler(offset + done, take)
                 bad.append((offset + done, take, error))
             done += take
         return bad
@@ -233,6 +252,8 @@ class _Pass:
         self.hold()
         names, states = tuple(self.states), tuple(self.states.values())
         sum_update(names, states, block.view[: block.size])
+        if self.own:
+            sum_update(tuple(self.own), tuple(self.own.values()), block.view[: block.size] if block.own is None else block.own)
         if len(block.view) > block.size:
             self.plain = {name: bytearray(state) for name, state in self.states.items()}
             sum_update(names, states, block.view[block.size :])
@@ -253,7 +274,8 @@ class _Pass:
 
     def hold(self) -> None:
         """Remember where everything stands: what a failure falls back to."""
-        self.held = (self.offset, {n: bytearray(s) for n, s in self.states.items()}, len(self.bad), self.sink.mark())
+        states, own = ({n: bytearray(s) for n, s in sums.items()} for sums in (self.states, self.own))
+        self.held = (self.offset, states, len(self.bad), self.sink.mark(), own)
 
     def print(self) -> str:
         """What must be the same for a job that goes on."""
@@ -265,10 +287,11 @@ class _Pass:
         """The state as of the last ``hold``."""
         if self.held is None:
             return
-        offset, states, bad, mark = self.held
+        offset, states, bad, mark, own = self.held
         body = {
             "format": _FORMAT, "version": _VERSION, "job": print, "offset": offset, "bad": self.bad[:bad],
             "states": {name: base64.b64encode(state).decode() for name, state in states.items()}, "sink": self.sink.state(mark),
+            "own": {name: base64.b64encode(state).decode() for name, state in own.items()},
         }  # fmt: skip
         whole = json.dumps(body | {"check": _check(body)})
         with open(path + "~", "w", encoding="ascii") as file:
@@ -295,6 +318,7 @@ class _Pass:
         self.offset = body["offset"]
         self.bad = [(start, length) for start, length in body["bad"]]
         self.states = {name: bytearray(base64.b64decode(state)) for name, state in body["states"].items()}
+        self.own = {name: bytearray(base64.b64decode(state)) for name, state in body["own"].items()}
         self.sink.restore(body["sink"])
 
 
@@ -381,7 +405,8 @@ def _run(job: _Pass, threads: int, progress: Callable[[int, int], None] | None, 
 
 def _finished(job: _Pass, state: str) -> Written:
     digests = {name: sum_finish(name, made).hex() for name, made in job.states.items()}
-    plain = digests if job.plain is None else {name: sum_finish(name, made).hex() for name, made in job.plain.items()}
+    before = job.plain or job.own
+    plain = {name: sum_finish(name, made).hex() for name, made in before.items()} if before else digests
     bad = joined([*job.bad, *job.known])
     if job.padding:
         found = f"{job.padding} zeros were put behind the last of {job.source.size} bytes, up to a whole sector"
