@@ -76,6 +76,9 @@ class OpenVolume(Volume):
             label=volume.label,
             state=volume.state,
             locked=volume.locked,
+            facts=volume.facts,
+            spans=volume.spans,
+            changed=volume.changed,
         )
         self.image, self.run, self.damaged, self.lock, self.member_of = image, run, False, lock, ""
         self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
@@ -489,7 +492,7 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
             data, locked = volume.data, True
         facts = Volume(
             data, index=volume.index, start=volume.start if locked else -1, scheme=volume.scheme, kind=volume.kind,
-            type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked,
+            type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked, facts=volume.facts, spans=volume.spans,
         )  # fmt: skip
         return OpenVolume(image, facts, run, plain.name, (*plain.layers, form.name), lock)
     return plain

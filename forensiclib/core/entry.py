@@ -131,9 +131,12 @@ class Volume(_Over):
     start    byte offset in the image; -1 when its bytes do not lie there one after the other as they are: see trace
     state    "allocated", "deleted" (found, but in no table), "slack" (a gap between volumes), or "snapshot"
     locked   True while encrypted and not unlocked
+    facts    what else its table says, by name; spans   where each of these stands
+    changed  of a snapshot: gives the (start, length) ranges whose bytes are not at their place on the volume that it is of,
+             ascending; None for what is no snapshot, or one that does not know
     """
 
-    __slots__ = ("index", "kind", "label", "locked", "scheme", "start", "state", "type_code")
+    __slots__ = ("changed", "facts", "index", "kind", "label", "locked", "scheme", "spans", "start", "state", "type_code")
 
     def __init__(
         self,
@@ -147,8 +150,14 @@ class Volume(_Over):
         label: str = "",
         state: State = "allocated",
         locked: bool = False,
+        facts: Mapping[str, str] | None = None,
+        spans: Mapping[str, Span] | None = None,
+        changed: Callable[[], Sequence[tuple[int, int]]] | None = None,
     ) -> None:
         super().__init__(data)
+        self.facts: Mapping[str, str] = dict(facts or {})
+        self.spans: Mapping[str, Span] = dict(spans or {})
+        self.changed = changed
         self.index, self.start, self.scheme = index, start, scheme
         self.kind, self.type_code, self.label = kind, type_code, label
         self.state, self.locked = state, locked

@@ -1,0 +1,246 @@
+"""The store of one copy: which blocks were kept where, which were moved, which belong to it at all.
+
+A block's former content is copied into the store of the copy that is the youngest at the time. So what a store does not have
+stands in the next younger one, or, when none has it, where it always was.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Iterator
+
+from forensiclib import kernels
+from forensiclib.core.errors import Corrupt, EvidenceError, LimitExceeded
+from forensiclib.core.finding import Finding
+from forensiclib.core.limits import Budget
+from forensiclib.core.source import ByteSource
+from forensiclib.formats import vss as f
+from forensiclib.formats._dsl import layout
+from forensiclib.volumes._parts import span_of
+from forensiclib.volumes.vss.catalog import Snapshot, record, records
+from forensiclib.volumes.vss.runs import KEPT, LOST, MOVED, Runs
+
+__all__ = ["Store"]
+
+_DESCRIPTOR, _RANGE = layout(f.DESCRIPTOR), layout(f.RANGE)
+HEAD = f.RECORD.sizeof()
+LIST = slice(HEAD, HEAD + (f.BLOCK - HEAD) // _DESCRIPTOR.size * _DESCRIPTOR.size)
+SECTOR = 512
+ENTRY_BYTES = 24
+"""Memory that a block costs when all lists are read; while they are, five times as much."""
+MOST_LISTS = 1 << 20
+"""Blocks of one list: 8 TiB of kept blocks."""
+
+
+class Store:
+    """The lists of one copy, read when they are first wanted. Any thread may ask.
+
+    written   sectors that were written to the copy itself, which older copies do not see
+    kept      blocks that are elsewhere
+    inside    ranges that are part of the copy: of others there is only what was kept by chance
+    complete  False when a part of the lists is lost, so that what is in none of them may be so by accident
+    """
+
+    def __init__(self, source: ByteSource, snapshot: Snapshot, budget: Budget) -> None:
+        self.source, self.snapshot, self._budget = source, snapshot, budget
+        self._lock = threading.Lock()
+        self._loaded = False
+        self._written, self._kept, self._inside = Runs(), Runs(), Runs()
+        self._complete = True
+
+    @property
+    def written(self) -> Runs:
+        self._load()
+        return self._written
+
+    @property
+    def kept(self) -> Runs:
+        self._load()
+        return self._kept
+
+    @property
+    def inside(self) -> Runs:
+        self._load()
+        return self._inside
+
+    @property
+    def complete(self) -> bool:
+        self._load()
+        return self._complete
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        with self._lock:
+            if not self._loaded:
+                made = _Lists(self.source, self.snapshot, self._budget)
+                self._written, self._kept, self._complete = made.written(), made.kept(), made.complete
+                self._inside = self._scope()
+                self._loaded = True
+
+    def _scope(self) -> Runs:
+        """What both bitmaps mark as not in use is not part of the copy; what one cannot read counts as part of it."""
+        one = self.snapshot
+        blocks = -(-one.size // f.BLOCK)
+        marked: int | None = None
+        for at, name in ((one.bitmap, "VSS bitmap"), (one.previous, "VSS previous bitmap")):
+            if at == 0 and name != "VSS bitmap":
+                continue
+            bits = int.from_bytes(self._bitmap(at, name, -(-blocks // 8)), "little")
+            marked = bits if marked is None else marked & bits
+        marked = (marked or 0) & (1 << blocks) - 1
+        if count := marked.bit_count():
+            what = "cannot be given" if one.flags & f.ZERO_UNUSED else "read as the volume has them now"
+            text = (
+                f"{count} of {blocks} blocks of {f.BLOCK} bytes are not part of it (not in use when it was made, or taken out of "
+                f"its scope): where no store has them they {what}"
+            )
+            self._budget.report(Finding.note("shadow copy", text, one.name, one.spans.get("store")))
+        clear = array("q", kernels.clear_runs(marked.to_bytes(-(-blocks // 8), "little"), blocks))
+        pairs = zip(clear[::2], clear[1::2], strict=True)
+        return Runs((start * f.BLOCK, count * f.BLOCK, start * f.BLOCK, KEPT) for start, count in pairs)
+
+    def _bitmap(self, at: int, what: str, size: int) -> bytes:
+        out = bytearray()
+        try:
+            self._budget.allocate(what, size)
+            for _, raw in records(self.source, at, f.BITMAP, what, self._budget, size // (f.BLOCK - HEAD) + 2):
+                out += raw[HEAD:]
+                if len(out) >= size:
+                    break
+            if len(out) < size:
+                raise Corrupt(what, None, f"{len(out)} of {size} bytes")
+        except EvidenceError as error:
+            self._budget.report(error, self.snapshot.name)
+        return bytes(out[:size])
+
+
+class _Lists:
+    """What the descriptors say, in the order in which they were written."""
+
+    def __init__(self, source: ByteSource, snapshot: Snapshot, budget: Budget) -> None:
+        self.source, self.snapshot, self.budget = source, snapshot, budget
+        self.complete = snapshot.stored
+        self.limit = -(-snapshot.size // f.BLOCK) * f.BLOCK
+        self.most = budget.limits.allocation // ENTRY_BYTES
+        self.blocks: dict[int, int] = {}
+        """Block -> where its content is, plus KEPT, MOVED or LOST."""
+        self.arrived: dict[int, int] = {}
+        """Place that content was moved to -> the block that it is of."""
+        self.sectors: dict[int, int] = {}
+        if snapshot.stored:
+            try:
+                for at, raw in self._all():
+                    self._take(at, raw)
+            except EvidenceError as error:
+                self.complete = False
+                budget.report(error, snapshot.name)
+
+    def written(self) -> Runs:
+        """Sectors of the copy that were written after it was made."""
+        return Runs((at, SECTOR, self.sectors[at], KEPT) for at in sorted(self.sectors))
+
+    def kept(self) -> Runs:
+        """Blocks that are elsewhere."""
+        blocks = self.blocks
+        return Runs((at, f.BLOCK, blocks[at] & ~3, blocks[at] & 3) for at in sorted(blocks))
+
+    def _all(self) -> Iterator[tuple[int, bytes]]:
+        """Every block of the list; when it breaks off, also those that are found in the store's own ranges."""
+        one, seen, wanted = self.snapshot, set[int](), {self.snapshot.blocks}
+        try:
+            for at, raw in records(self.source, one.blocks, f.BLOCKS, "VSS block list", self.budget, MOST_LISTS):
+                seen.add(at)
+                wanted.add(int.from_bytes(raw[40:48], "little"))
+                yield at, raw
+            if one.blocks:
+                return
+            problem: EvidenceError = Corrupt("VSS block list", one.spans.get("store"), "the catalog names none")
+        except LimitExceeded:
+            raise
+        except EvidenceError as error:
+            problem = error
+        self.budget.report(problem, one.name)
+        self.complete = False
+        again = sorted(self._search(seen))
+        for _, at in again:
+            raw = record(self.source, at, f.BLOCKS, "VSS block list")
+            seen.add(at)
+            wanted.add(int.from_bytes(raw[40:48], "little"))
+            yield at, raw
+        text = (
+            f"the list of blocks breaks off; {len(again)} further blocks of it were found in the store's ranges, at least "
+            f"{max(1, len(wanted - seen - {0}))} not: what these tell of is read as the volume has it now"
+        )
+        self.budget.report(Finding.note("VSS block list", text, one.name, problem.span))
+
+    def _search(self, seen: set[int]) -> Iterator[tuple[int, int]]:
+        """(place in the store, place on the volume) of blocks of the list that the chain did not come to."""
+        try:
+            for at, raw in records(self.source, self.snapshot.ranges, f.RANGES, "VSS range list", self.budget, MOST_LISTS):
+                for place in range(HEAD, f.BLOCK - _RANGE.size + 1, _RANGE.size):
+                    start, relative, size = _RANGE.unpack(raw, place)
+                    if size and (start % f.BLOCK or start + size > self.source.size + f.BLOCK):
+                        span = span_of(self.source, at + place, _RANGE.size)
+                        self.budget.report(Corrupt("VSS range list", span, f"{size} bytes at {start:#x}"), self.snapshot.name)
+                    elif size:
+                        yield from self._lists_in(start, relative, size, seen)
+        except EvidenceError as error:
+            self.budget.report(error, self.snapshot.name)
+
+    def _lists_in(self, start: int, relative: int, size: int, seen: set[int]) -> Iterator[tuple[int, int]]:
+        for at in range(start, min(start + size, self.source.size), f.BLOCK):
+            self.budget.item()
+            if at in seen:
+                continue
+            try:
+                head = self.source.read_at(at, HEAD)
+                if head[:16] == f.GUID and head[20:24] == f.BLOCKS.to_bytes(4, "little"):
+                    record(self.source, at, f.BLOCKS, "VSS block list")
+                    yield relative + at - start, at
+            except EvidenceError as error:
+                self.budget.report(error, self.snapshot.name)
+
+    def _take(self, at: int, raw: bytes) -> None:
+        """The descriptors of one block of the list."""
+        blocks, arrived, limit = self.blocks, self.arrived, self.limit
+        bad = 0
+        self.budget.item((LIST.stop - LIST.start) // _DESCRIPTOR.size)
+        for original, relative, offset, flags, bitmap in _DESCRIPTOR.packed.iter_unpack(memoryview(raw)[LIST]):
+            if flags & f.IGNORED or not (offset or flags or relative):
+                continue
+            if original % f.BLOCK or original >= limit or flags > 0xFF or flags & 3 == 3:
+                bad += 1
+                continue
+            if flags & f.OVERLAY:
+                bad += not self._write(original, offset, bitmap)
+                continue
+            original = arrived.pop(original, original)
+            if not flags & f.FORWARDER:
+                sound = offset and offset % f.BLOCK == 0
+                blocks[original] = offset | KEPT if sound else LOST
+                bad += not sound
+            elif relative == original:
+                blocks.pop(original, None)  # it is back where it was
+            elif relative % f.BLOCK or relative >= limit:
+                blocks[original] = LOST
+                bad += 1
+            else:
+                blocks[original] = relative | MOVED
+                arrived[relative] = original
+        if bad:
+            text = f"{bad} descriptors name places that cannot be; the blocks that they are for cannot be read"
+            self.budget.report(Corrupt("VSS block list", span_of(self.source, at, f.BLOCK), text), self.snapshot.name)
+        if len(blocks) + len(self.sectors) > self.most:
+            found = f"{len(blocks)} blocks; {self.most} allowed"
+            raise LimitExceeded("VSS block list", span_of(self.source, at, f.BLOCK), found)
+
+    def _write(self, original: int, offset: int, bitmap: int) -> bool:
+        """Sectors of an overlay; several for one block add up."""
+        if offset % f.BLOCK or not 0 < offset < self.source.size:
+            return False
+        for sector in range(f.BLOCK // SECTOR):
+            if bitmap >> sector & 1:
+                self.sectors[original + sector * SECTOR] = offset + sector * SECTOR
+        return True
