@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal
 
+from forensiclib.api import shadows
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
@@ -57,10 +58,11 @@ class OpenVolume(Volume):
     ``strict`` is the same bytes with damage raised; ``damaged`` says whether any was met so far.
     lock       what was recognised of its encryption; None for none
     layers     the chain from the container to here
+    base       of a shadow copy: the volume that it is of
     member_of  the layer that this volume is nothing but a member of ("lvm"); "" for none
     """
 
-    __slots__ = ("_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run", "strict")
+    __slots__ = ("_systems", "base", "damaged", "image", "layers", "lock", "member_of", "name", "run", "strict")
 
     def __init__(
         self, image: OpenImage, volume: Volume, run: Run, name: str = "", below: tuple[str, ...] = (), lock: Lock | None = None
@@ -78,10 +80,11 @@ class OpenVolume(Volume):
             locked=volume.locked,
             facts=volume.facts,
             spans=volume.spans,
-            changed=volume.changed,
+            shadow=volume.shadow,
         )
         self.image, self.run, self.damaged, self.lock, self.member_of = image, run, False, lock, ""
         self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
+        self.base: OpenVolume | None = None
         self.layers = below or (image.format, f"{self.scheme}:{self.name}")
         self._systems: dict[str, FileSystem] = {}
 
@@ -130,10 +133,11 @@ class OpenVolume(Volume):
 
     def free(self, engine: Engine = "native") -> tuple[tuple[int, int], ...] | None:
         """The (start, length) ranges in no file; None, and a finding, when the file system's own table of them
-        cannot be read. Raises EvidenceError without a file system."""
+        cannot be read. Of a shadow copy without what is not part of it. Raises EvidenceError without a file system."""
         system = self.filesystem(engine)
         try:
-            return system.unallocated()
+            ranges = system.unallocated()
+            return ranges if self.shadow is None else shadows.without(ranges, self.shadow.foreign())
         except EvidenceError as error:
             self.run.budget(system.format, f"volume {self.name}").report(error, "free space")
             return None
@@ -269,13 +273,13 @@ class OpenImage(Image):
 
     def listing(self, engine: Engine = "native") -> list[tuple[OpenVolume, Batch]]:
         """(volume, files table) for every volume that has a readable file system; the others go to the
-        findings."""
+        findings. Of shadow copies, when the run asks for them, the rows in which they differ from their volume."""
         out = []
         for volume in self.volumes():
-            if volume.state == "slack" or volume.member_of:
+            if volume.state == "slack" or volume.member_of or shadows.passed_over(volume):
                 continue
             try:
-                out.append((volume, volume.filesystem(engine).table()))
+                out.append((volume, shadows.shown(volume, engine)))
             except EvidenceError as error:
                 self.run.budget("listing").report(error, f"volume {volume.name}")
         return out
@@ -465,6 +469,7 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     run = image.run
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
+    plain.base = parent if volume.shadow is not None else None
     if volume.state == "slack" or volume.locked:
         return plain
     for form in run.catalog.encryptions:

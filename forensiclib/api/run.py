@@ -42,6 +42,7 @@ class Run:
     threads    threads that digests and scans may start on their own; 1 starts none
     progress   see Progress;  cancelled   asked often; True raises Cancelled
     limits     bounds for every room;  keys   secrets for locked volumes
+    shadows    look into shadow copies too, at what is not the same on their volume now
     isolate    run engines made of foreign C in a child process, so that a crash is a Finding
     findings, ledger   filled as the job goes
     """
@@ -53,6 +54,7 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     keys: Keys = field(default_factory=Keys)
     isolate: bool = False
+    shadows: bool = False
     catalog: Catalog = field(default_factory=load)
     findings: list[Finding] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)

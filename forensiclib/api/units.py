@@ -94,7 +94,7 @@ class Place:
         fs = volume.filesystem(self.engine)
         entry = fs.entry(file.id, file.sequence)
         stream = entry.open(file.stream)
-        if file.state == "allocated" or entry.verdict in ("intact", ""):
+        if file.state == "allocated" or (entry.verdict in ("intact", "") and volume.shadow is None):
             return stream
         ranges = volume.free(self.engine)
         free = Free(((0, volume.size),) if ranges is None else ranges)

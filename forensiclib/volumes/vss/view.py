@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from forensiclib.core.entry import Shadow
 from forensiclib.core.errors import Unreadable
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span, merge
@@ -21,19 +22,22 @@ STORED, SAME, LATER, NOTHING, GONE, PAST = range(6)
 where is not known; behind the end of the volume."""
 Piece = tuple[int, int, int]
 """(what, offset on the volume, length)"""
+Ranges = tuple[tuple[int, int], ...]
 
 
-class ShadowSource(ByteSource):
+class ShadowSource(ByteSource, Shadow):
     """The volume at the time of ``chain[0]``; ``chain`` goes on with every younger copy, the youngest last.
 
     Blocks that are not part of the copy read as on Windows: as the volume has them, or, where the catalog says that Windows
     shows zeros there, not at all (Unreadable). ``trace`` marks both (NOT_KEPT).
     """
 
-    __slots__ = ("_base", "_chain", "size")
+    __slots__ = ("_base", "_chain", "_changed", "_foreign", "size")
 
     def __init__(self, base: ByteSource, chain: Sequence[Store], size: int) -> None:
         self._base, self._chain, self.size = base, tuple(chain), size
+        self._changed: Ranges | None = None
+        self._foreign: Ranges | None = None
 
     def read_into(self, offset: int, buffer: WritableBuffer) -> int:
         n = clip(offset, len(buffer), self.size)
@@ -58,12 +62,21 @@ class ShadowSource(ByteSource):
             out += (Span(s.root, s.start, s.length, (*s.via, mark), s.exact) for s in spans) if mark else spans
         return merge(out)
 
-    def changed(self) -> tuple[tuple[int, int], ...]:
-        """(start, length) ranges whose bytes stand elsewhere than on the volume as it is, ascending: where a store has them."""
+    def changed(self) -> Ranges:
+        if self._changed is None:
+            self._changed = self._ranges(lambda what, moved: moved and what < NOTHING)
+        return self._changed
+
+    def foreign(self) -> Ranges:
+        if self._foreign is None:
+            self._foreign = self._ranges(lambda what, moved: what in (LATER, NOTHING))
+        return self._foreign
+
+    def _ranges(self, wanted: Callable[[int, bool], bool]) -> Ranges:
         out: list[tuple[int, int]] = []
         position = 0
         for what, at, length in self._found(0, self.size):
-            if at != position and what < NOTHING:
+            if wanted(what, at != position):
                 if out and sum(out[-1]) == position:
                     out[-1] = (out[-1][0], out[-1][1] + length)
                 else:

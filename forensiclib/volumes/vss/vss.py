@@ -62,7 +62,7 @@ def views(source: ByteSource, found: list[Snapshot], head: Header, budget: Budge
         yield Volume(
             data, index=index, start=-1, scheme="vss", kind=f"shadow copy of {one.created.iso() or 'no date'}",
             type_code=one.facts.get("attributes", "").partition(":")[0], state="deleted" if offline else state,
-            facts=one.facts, spans=one.spans, changed=data.changed,
+            facts=one.facts, spans=one.spans, shadow=data,
         )  # fmt: skip
 
 
