@@ -35,6 +35,9 @@ WithOpt = Annotated[
 RecoveryOpt = Annotated[
     list[str] | None, typer.Option("--recovery-key", metavar="TEXT", help="Recovery key for locked volumes; may be repeated.")
 ]
+ShadowsOpt = Annotated[
+    bool, typer.Option("--shadows", help="Shadow copies too: what is not the same on their volume now. They are named otherwise.")
+]
 KeyFileOpt = Annotated[list[str] | None, typer.Option("--key-file", metavar="FILE", help="Key file for locked volumes; may be repeated.")]
 
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
@@ -126,12 +129,13 @@ def running(
     shown: int | None = None,
     recovery: list[str] | None = None,
     key_files: list[str] | None = None,
+    shadows: bool = False,
 ) -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
     findings (at most ``shown``) printed at the end."""
     stop = _Stop()
     keys = Keys(passwords or (), recovery=recovery or (), keyfile=[_key_file(path) for path in key_files or ()])
-    run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True)
+    run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True, shadows=shadows)
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None
     bar = _bar() if sys.stderr.isatty() else None
