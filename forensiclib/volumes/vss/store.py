@@ -83,6 +83,8 @@ class Store:
         """What both bitmaps mark as not in use is not part of the copy; what one cannot read counts as part of it."""
         one = self.snapshot
         blocks = -(-one.size // f.BLOCK)
+        if not one.stored:
+            return Runs()
         marked: int | None = None
         for at, name in ((one.bitmap, "VSS bitmap"), (one.previous, "VSS previous bitmap")):
             if at == 0 and name != "VSS bitmap":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from forensiclib.core.declare import VolumeLayer
 from forensiclib.core.entry import Volume
@@ -41,20 +40,22 @@ def open_vss(members: Sequence[Volume], budget: Budget) -> list[Volume]:
 
 def views(source: ByteSource, found: list[Snapshot], head: Header, budget: Budget, state: State = "snapshot") -> Iterator[Volume]:
     """The volumes of these copies, which stand in order of age."""
-    _say_gaps(found, budget)
+    stated = [one.size for one in found]
     for one in found:
+        one.size = min(one.size, LARGER * source.size)
         if one.stored:
             describe(source, one, budget)
-    chain = [Store(source, one, budget) for one in found]
+    chain, places = _chain(source, found, budget)
     for index, one in enumerate(found, 1):
         if not one.stored:
-            where = (
-                f"its store is on volume {head.storage}" if head.volume != head.storage else "the catalog does not say where its store is"
-            )
+            elsewhere = head.volume != head.storage
+            where = f"its store is on volume {head.storage}" if elsewhere else "the catalog does not say where its store is"
+            where += "; what was kept for it and not for an older one reads in older ones as it was later"
             budget.report(Unsupported("shadow copy", one.spans.get("store"), where), one.name)
             continue
-        size = _size(source, one, chain[index - 1 :], budget)
-        data = ShadowSource(source, chain[index - 1 :], size)
+        stores = chain[places[index - 1] :]
+        size = _size(source, one, stated[index - 1], stores, budget)
+        data = ShadowSource(source, stores, size)
         offline = one.flags & f.OFFLINE
         if offline:
             text = "the catalog marks it as taken away; its store is still there"
@@ -66,23 +67,30 @@ def views(source: ByteSource, found: list[Snapshot], head: Header, budget: Budge
         )  # fmt: skip
 
 
-def _say_gaps(found: list[Snapshot], budget: Budget) -> None:
-    for older, younger in pairwise(found):
-        if younger.position != older.position + 1:
+def _chain(source: ByteSource, found: list[Snapshot], budget: Budget) -> tuple[list[Store], list[int]]:
+    """The stores, and where that of each copy is among them: one that nobody knows stands where positions leave a gap."""
+    chain: list[Store] = []
+    places: list[int] = []
+    for number, one in enumerate(found):
+        if number and one.position != found[number - 1].position + 1:
             text = (
-                f"positions {older.position} and {younger.position} follow each other: copies between them are not in the catalog, and "
-                "what was kept for them alone reads in older ones as it was later"
+                f"positions {found[number - 1].position} and {one.position} follow each other: copies between them are not in the "
+                "catalog, and what was kept for them alone reads in older ones as it was later"
             )
-            budget.report(Corrupt("VSS catalog", younger.spans.get("position"), text), older.name)
+            budget.report(Corrupt("VSS catalog", one.spans.get("position"), text), found[number - 1].name)
+            chain.append(Store(source, Snapshot("unknown"), budget))
+        places.append(len(chain))
+        chain.append(Store(source, one, budget))
+    return chain, places
 
 
-def _size(source: ByteSource, one: Snapshot, chain: list[Store], budget: Budget) -> int:
+def _size(source: ByteSource, one: Snapshot, stated: int, chain: list[Store], budget: Budget) -> int:
     """Bytes of the copy. A volume that was made smaller leaves blocks behind its end in stores; more cannot be read."""
-    if one.size <= source.size:
-        return one.size
+    if stated <= source.size:
+        return stated
     last = max(store.kept.end for store in chain)
-    size = min(one.size, max(source.size, min(last, LARGER * source.size)))
-    text = f"{one.size} bytes stated, the volume has {source.size}: {size} are given"
+    size = min(one.size, max(source.size, last))
+    text = f"{stated} bytes stated, the volume has {source.size}: {size} are given"
     budget.report(Corrupt("shadow copy", one.spans.get("store"), text), one.name)
     return size
 
