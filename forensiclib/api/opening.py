@@ -416,6 +416,8 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     for _ in range(run.limits.depth):
         made: list[OpenVolume] = []
         for layer in run.catalog.layers:
+            if layer.deep and run.shadows != "deleted":
+                continue
             members = [v for v in found if _may_join(v) and (layer.name, v.name) not in asked and layer.probe(v)]
             if not any(v in fresh for v in members):
                 continue

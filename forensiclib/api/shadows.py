@@ -23,10 +23,10 @@ COMPARED = ("kind", "state", "size", "modified", "accessed", "changed", "born", 
 def passed_over(volume: OpenVolume) -> bool:
     """Whether a job leaves this volume alone: a shadow copy, when the run does not ask for them. It is a finding and a line
     of the ledger."""
-    if volume.shadow is None or volume.run.shadows:
+    if volume.shadow is None or volume.run.shadows != "none":
         return False
     run, where = volume.run, f"volume {volume.name}"
-    run.report(Finding.note("shadow copy", "not examined: ask for shadow copies (--shadows)", where, volume.spans.get("store")))
+    run.report(Finding.note("shadow copy", "not examined: ask for shadow copies (--shadows kept)", where, volume.spans.get("store")))
     if not any(line.where == where and line.what == "shadow copy" for line in run.ledger):
         run.ledger.skipped("shadow copy", sum(n for _, n in volume.shadow.changed()), "the caller did not ask for shadow copies", where)
     return True

@@ -29,7 +29,7 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """Find files by structure, at every byte offset, and write them (those not proven to their end to DIR/unproven): offset,
     bytes, confidence, file, reason."""

@@ -40,7 +40,7 @@ def command(
     engine: EngineOpt = "native",
     password: PasswordOpt = None, recovery_key: RecoveryOpt = None, key_file: KeyFileOpt = None,
     json: JsonOpt = False,
-    strict: StrictOpt = False, shadows: ShadowsOpt = False,
+    strict: StrictOpt = False, shadows: ShadowsOpt = "none",
 ) -> None:  # fmt: skip
     """Verify, list, hash, recover, extract, carve: one case folder with tables and report.html.
 

@@ -27,7 +27,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="JSON lines also for the count that --to prints; records always are.")] = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """Extract artifacts: one JSON object a record, with its state and the bytes it came from."""
     chosen = engine_named(engine)

@@ -26,7 +26,7 @@ def command(
     engine: EngineOpt = "native",
     json: JsonOpt = False,
     strict: StrictOpt = False,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """Compute digests, several in one pass: of the media, with --files of every file, with --blocks of every block (one
     algorithm, md5 if none is named)."""

@@ -22,7 +22,7 @@ def command(
     engine: EngineOpt = "native",
     json: JsonOpt = False,
     others: WithOpt = None,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """List files: state, size, last write, path. Without a path every volume's root; a shadow copy's when it is named (2.vss1)."""
     chosen = engine_named(engine)

@@ -33,7 +33,7 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """Write deleted files; clusters that belong to another file now read as zero, and are reported."""
     chosen, count = engine_named(engine), 0

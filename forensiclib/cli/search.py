@@ -40,7 +40,7 @@ def command(
     password: PasswordOpt = None,
     json: JsonOpt = False,
     strict: StrictOpt = False,
-    shadows: ShadowsOpt = False,
+    shadows: ShadowsOpt = "none",
 ) -> None:
     """Search files, slack, free space and names; each hit says where it is, in which encoding, and which bytes it is."""
     chosen = engine_named(engine)

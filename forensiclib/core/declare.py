@@ -149,12 +149,14 @@ class VolumeLayer(Declaration):
                            is missing or stale where the layer can do without it is a finding
     joins                  open gets all members at once; False: each by itself
     consumes               whether a member is nothing else besides (a snapshot's volume is)
+    deep                   open reads the whole volume, for what was deleted: asked only when the run wants that
     order                  lower is asked first
     """
 
     order: int = 50
     joins: bool = True
     consumes: bool = True
+    deep: bool = False
     probe: Callable[[ByteSource], bool]
     open: Callable[[Sequence[Volume], Budget], list[Volume]]
 

@@ -42,7 +42,7 @@ def test_jobs_leave_copies_alone_and_say_so(vsstest):
 @pytest.mark.corpus
 def test_what_differs_is_listed_and_hashed(vsstest):
     """The volume has syslog.gz, another_file and password.txt; the copies were made before each of them came."""
-    run = fl.Run(shadows=True)
+    run = fl.Run(shadows="kept")
     with fl.open_image(vsstest, run=run) as image:
         names = {v.name: set(t.list("path")) for v, t in image.listing()}
         assert "syslog" in names["0.vss1"] and "syslog" not in names["0"]
@@ -58,7 +58,7 @@ def test_what_differs_is_listed_and_hashed(vsstest):
 
 @pytest.mark.corpus
 def test_carving_looks_at_what_a_store_has(vsstest):
-    run = fl.Run(shadows=True)
+    run = fl.Run(shadows="kept")
     with fl.open_image(vsstest, run=run) as image:
         found = {z.volume.name: z.size for z in zones(run, image, True)}
         assert found == {"0": 1 << 30, "0.vss1": 7667712, "0.vss2": 7667712}
@@ -81,7 +81,7 @@ def test_artifacts_of_copies_on_request():
     machine.write(block, before)
     image_bytes = machine.image()
     for wanted in (False, True):
-        run = fl.Run(shadows=wanted)
+        run = fl.Run(shadows="kept" if wanted else "none")
         with fl.open_image(MemorySource(image_bytes, "disk"), run=run) as image:
             records = list(run.extract(image, "windows.lnk"))
         assert [r.path for r in records] == ([f"0.vss1:/{path}"] if wanted else [])
@@ -109,7 +109,7 @@ def test_a_deleted_file_is_not_given_bytes_of_a_later_time(tmp_path):
     machine.snapshot()
     for block in blocks:
         machine.write(block, b"later!" * 2730 + b"1234")
-    run = fl.Run(shadows=True)
+    run = fl.Run(shadows="kept")
     with fl.open_image(MemorySource(machine.image(), "disk"), run=run) as image:
         copy = image.volume("0.vss1")
         assert copy.read_at(stream.runs[0][0], 6) in b"later!" * 3
@@ -141,7 +141,7 @@ def test_a_search_finds_what_only_a_copy_has():
     machine.snapshot()
     machine.write(50, bytes(BLOCK))
     for wanted in (False, True):
-        run = fl.Run(shadows=wanted)
+        run = fl.Run(shadows="kept" if wanted else "none")
         with fl.open_image(MemorySource(machine.image(), "disk"), run=run) as image:
             hits = {h.item.volume for h in search(run, image, Query(words=("needle in a copy",)))}
         assert ("0.vss1" in hits) is wanted

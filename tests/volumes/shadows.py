@@ -40,6 +40,7 @@ class Copy:
     entries: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     moved: dict[int, int] = field(default_factory=dict)
     overlays: dict[int, int] = field(default_factory=dict)
+    base: int = 0
     area: list[int] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
 
@@ -81,14 +82,21 @@ class Machine:
         return block
 
     def snapshot(self, flags: int = 0x40) -> Copy:
-        """Freeze the volume as it is."""
+        """Freeze the volume as it is. A store begins with its header, a list of blocks and one of ranges, in one stretch."""
         older = self.copies[-1] if self.copies else None
         needless = None
         if older is not None:
             needless = {b for b in range(self.blocks) if older.outside(b) or b in older.done}
         made = Copy(len(self.copies) + 1, bytearray(self.data), self.unused | self.own, needless, flags)
         self.copies.append(made)
+        made.base = next(b for b in sorted(self.free) if {b, b + 1, b + 2} <= set(self.free))
+        for block in range(made.base, made.base + 3):
+            self.free.remove(block)
         return made
+
+    def _file(self, copy: Copy, block: int) -> int:
+        """Where a block is in the store's file."""
+        return block - copy.base if block - copy.base in (0, 1, 2) else 3 + copy.area.index(block)
 
     def block(self, number: int) -> bytes:
         return bytes(self.data[number * BLOCK : (number + 1) * BLOCK])
@@ -106,7 +114,7 @@ class Machine:
             copy.done.add(number)
         place = self._take(copy)
         self.data[place * BLOCK : (place + 1) * BLOCK] = self.block(number)
-        copy.entries.append((number * BLOCK, len(copy.area) * BLOCK, place * BLOCK, self.rng.choice((0, 0x88, 0x48, 0x10)), 0))
+        copy.entries.append((number * BLOCK, self._file(copy, place) * BLOCK, place * BLOCK, self.rng.choice((0, 0x88, 0x48, 0x10)), 0))
 
     def write(self, number: int, data: bytes) -> None:
         """Overwrite a block."""
@@ -139,7 +147,7 @@ class Machine:
             copy.overlays[number] = self._take(copy)
         place = copy.overlays[number]
         bits = sum(1 << s for s in sectors)
-        copy.entries.append((number * BLOCK, len(copy.area) * BLOCK if first else 1, place * BLOCK, 2, bits))
+        copy.entries.append((number * BLOCK, self._file(copy, place) * BLOCK if first else 1, place * BLOCK, 2, bits))
         for i, sector in enumerate(sectors):
             piece = data[i * SECTOR : (i + 1) * SECTOR]
             at = place * BLOCK + sector * SECTOR
@@ -154,9 +162,10 @@ class Machine:
 
     def _chain(self, copy: Copy, kind: int, body: bytes, each: int) -> int:
         pieces = [body[i : i + each] for i in range(0, len(body), each)] or [b""]
-        places = [self._take(copy) * BLOCK for _ in pieces]
+        fixed = {3: copy.base + 1, 5: copy.base + 2}.get(kind)
+        places = [(self._take(copy) if i or fixed is None else fixed) * BLOCK for i in range(len(pieces))]
         for at, next_, piece in zip(places, [*places[1:], 0], pieces, strict=True):
-            self._record(at, kind, (copy.area.index(at // BLOCK) + 1) * BLOCK, next_, piece)
+            self._record(at, kind, self._file(copy, at // BLOCK) * BLOCK, next_, piece)
         return places[0]
 
     def _bits(self, marked: set[int]) -> bytes:
@@ -170,13 +179,13 @@ class Machine:
             text = b"".join(struct.pack("<H", len(n)) + n for n in names)
             ids = [uuid.UUID(int=(copy.number << 64) + i).bytes_le for i in (1, 2, 3)]
             info = struct.pack("<16s16s16sIII", *ids, 0xD, 1, 0x42000D) + text
-            copy.places["header"] = self._take(copy) * BLOCK
+            copy.places["header"] = copy.base * BLOCK
             self._record(copy.places["header"], 4, 0, 0, info, len(info))
             descriptors = b"".join(struct.pack("<QQQII", *e) for e in copy.entries)
             copy.places["blocks"] = self._chain(copy, 3, descriptors, per_list * 32)
             copy.places["bitmap"] = self._chain(copy, 6, self._bits(copy.unused), BLOCK - 128)
             copy.places["previous"] = self._chain(copy, 6, self._bits(copy.needless), BLOCK - 128) if copy.needless is not None else 0
-            ranges = b"".join(struct.pack("<QQQ", b * BLOCK, (i + 1) * BLOCK, BLOCK) for i, b in enumerate(copy.area))
+            ranges = b"".join(struct.pack("<QQQ", b * BLOCK, (i + 3) * BLOCK, BLOCK) for i, b in enumerate(copy.area))
             copy.places["ranges"] = self._chain(copy, 5, ranges, 600 * 24)
             store, p = copy.store.bytes_le, copy.places
             table.append(struct.pack("<QQ16sQQQ", 2, len(self.data), store, copy.number, copy.flags, CREATED + copy.number * 10**9))

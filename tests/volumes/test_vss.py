@@ -13,9 +13,10 @@ import forensiclib as fl
 from forensiclib.core.entry import Volume
 from forensiclib.core.errors import NotThisFormat, Unreadable
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import MemorySource, as_file
+from forensiclib.core.source import MemorySource, OverlaySource, as_file
 from forensiclib.core.span import Span
 from forensiclib.testing.contracts import SourceContract
+from forensiclib.volumes.vss.carved import FORMAT as DELETED
 from forensiclib.volumes.vss.vss import FORMAT
 from tests.volumes.shadows import BLOCK, HEADER_AT, SECTOR, Copy, Machine, busy, ntfs
 
@@ -355,3 +356,73 @@ class TestContract(SourceContract):
 
     def root(self):
         return {"disk": busy(5).image()}
+
+
+def deleted(image: bytes | bytearray, catalog: int, blocks: int = 1) -> bytes:
+    """As deleting the last copy leaves it: no catalog, and nothing in the header that leads to it."""
+    data = damage(bytes(image), HEADER_AT + 48, bytes(8))
+    return damage(data, catalog, bytes(blocks * BLOCK))
+
+
+def carved(image: bytes) -> tuple[list[Volume], list[str]]:
+    budget = Budget()
+    made = DELETED.open([Volume(MemorySource(image, "disk"), index=0, start=0, scheme="none")], budget)
+    return made, [f"{f.kind} {f.what}: {f.found}" for f in budget.findings]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_deleted_copies_come_back_in_order(seed):
+    machine = busy(seed, steps=40, back=0)
+    volumes, findings = carved(deleted(machine.image(per_list=(508, 9)[seed % 2]), machine.catalog))
+    assert [v.facts["shadow_copy"] for v in volumes] == [str(uuid.UUID(int=(c.number << 64) + 2)) for c in machine.copies]
+    for copy, volume in zip(machine.copies, volumes, strict=True):
+        assert volume.state == "carved" and wrong(copy, volume) == [0]  # the block of the header that was changed
+        assert {via for s in volume.trace(0, volume.size) for via in s.via} <= {"unproven", "not kept"}
+    assert sum(f.startswith("Note deleted shadow copy: deleted, and put together") for f in findings) == 4
+
+
+def test_a_deleted_copy_is_read_through_those_that_are_left():
+    """The oldest copy alone is deleted, as Windows does when room runs out."""
+    machine = busy(12, copies=3, back=0)
+    image = bytearray(machine.image())
+    for place in range(machine.catalog + 128, machine.catalog + BLOCK, 128):
+        if image[place + 16 : place + 32] == machine.copies[0].store.bytes_le:
+            image[place : place + 128] = b"\1".ljust(128, b"\0")
+    assert [wrong(c, v) for c, v in zip(machine.copies[1:], opened(bytes(image))[0], strict=True)] == [[], []]
+    (volume,), _ = carved(bytes(image))
+    assert wrong(machine.copies[0], volume) == []
+
+
+def test_a_lost_catalog_still_dates_the_copies():
+    machine = busy(9, copies=2)
+    image = damage(machine.image(), HEADER_AT + 48, bytes(8))
+    volumes, _ = carved(image)
+    assert [v.facts["created"] for v in volumes] == [v.facts["created"] for v in opened(machine.image())[0]] != ["", ""]
+    assert [wrong(c, v) for c, v in zip(machine.copies, volumes, strict=True)] == [[0], [0]]
+
+
+def test_nothing_deleted_nothing_found():
+    machine = busy(3)
+    assert carved(machine.image()) == ([], [])
+    assert carved(ntfs(4 << 20)) == ([], [])
+    with pytest.raises(NotThisFormat):
+        DELETED.open(opened(machine.image())[0][:1], Budget())
+
+
+@pytest.mark.corpus
+def test_deleted_copies_of_windows_7(image):
+    """vsstest.qcow2 with its catalog zeroed, as vssadmin delete shadows leaves it: the same bytes as with it."""
+    catalog = 0x6E30000
+    head = damage(image.read_at(0, BLOCK), HEADER_AT + 48, bytes(8))
+    source = OverlaySource(image.data, [(0, MemorySource(head, "patch")), (catalog, MemorySource(bytes(4 * BLOCK), "patch"))])
+    with fl.open_image(source, run=fl.Run(shadows="deleted")) as disk:
+        found = [v for v in disk.volumes() if v.shadow is not None]
+        assert [(v.name, v.state) for v in found] == [("0.vssdeleted1", "carved"), ("0.vssdeleted2", "carved")]
+        for ours, known in zip(found, image.volumes()[1:], strict=True):
+            for name in ("shadow_copy", "shadow_copy_set", "attributes", "originating_machine"):
+                assert ours.facts[name] == known.facts[name]
+            for start, length in known.shadow.changed():
+                assert ours.read_at(start, length) == known.read_at(start, length)
+        assert disk.find("0.vssdeleted1:/syslog").open().size == 1247
+    with fl.open_image(source) as disk:
+        assert [v.name for v in disk.volumes()] == ["0"]

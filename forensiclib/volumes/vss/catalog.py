@@ -17,7 +17,7 @@ from forensiclib.formats import vss as f
 from forensiclib.formats._dsl import layout, parse
 from forensiclib.volumes._parts import span_of
 
-__all__ = ["Header", "Snapshot", "copies", "header", "looks_like_vss", "records"]
+__all__ = ["Header", "Snapshot", "copies", "describe", "entries", "header", "looks_like_vss", "record", "records"]
 
 _HEADER, _RECORD, _SNAPSHOT, _STORED, _INFO = (layout(d) for d in (f.HEADER, f.RECORD, f.SNAPSHOT, f.STORED, f.INFO))
 MOST = 4096
@@ -111,8 +111,7 @@ def copies(source: ByteSource, head: Header, budget: Budget) -> list[Snapshot]:
     found: dict[bytes, Snapshot] = {}
     try:
         for at, raw in records(source, head.catalog, f.CATALOG, "VSS catalog", budget, MOST_CATALOG):
-            for place in range(f.RECORD.sizeof(), f.BLOCK, f.ENTRY):
-                _entry(source, at + place, raw[place : place + f.ENTRY], found, budget)
+            _block(source, at, raw, found, budget)
     except EvidenceError as error:
         budget.report(error)
     out = [s for s in found.values() if s.listed]
@@ -121,6 +120,22 @@ def copies(source: ByteSource, head: Header, budget: Budget) -> list[Snapshot]:
         budget.report(Finding.note("VSS catalog", text, "", lost.spans.get("store")))
     out.sort(key=lambda s: (s.position, s.created.raw, s.store))
     return out
+
+
+def entries(source: ByteSource, blocks: list[int], budget: Budget) -> list[Snapshot]:
+    """Every copy that these blocks of a catalog name, which no header leads to any more."""
+    found: dict[bytes, Snapshot] = {}
+    for at in blocks:
+        try:
+            _block(source, at, record(source, at, f.CATALOG, "VSS catalog"), found, budget)
+        except EvidenceError as error:
+            budget.report(error)
+    return sorted((s for s in found.values() if s.listed), key=lambda s: (s.position, s.created.raw, s.store))
+
+
+def _block(source: ByteSource, at: int, raw: bytes, found: dict[bytes, Snapshot], budget: Budget) -> None:
+    for place in range(f.RECORD.sizeof(), f.BLOCK, f.ENTRY):
+        _entry(source, at + place, raw[place : place + f.ENTRY], found, budget)
 
 
 def _entry(source: ByteSource, at: int, raw: bytes, found: dict[bytes, Snapshot], budget: Budget) -> None:

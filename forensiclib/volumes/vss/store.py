@@ -131,6 +131,7 @@ class _Lists:
         self.arrived: dict[int, int] = {}
         """Place that content was moved to -> the block that it is of."""
         self.sectors: dict[int, int] = {}
+        """Likewise, of what was written to the copy."""
         if snapshot.stored:
             try:
                 for at, raw in self._all():
@@ -141,7 +142,7 @@ class _Lists:
 
     def written(self) -> Runs:
         """Sectors of the copy that were written after it was made."""
-        return Runs((at, SECTOR, self.sectors[at], KEPT) for at in sorted(self.sectors))
+        return Runs((at, SECTOR, self.sectors[at] & ~3, self.sectors[at] & 3) for at in sorted(self.sectors))
 
     def kept(self) -> Runs:
         """Blocks that are elsewhere."""
@@ -239,10 +240,9 @@ class _Lists:
             raise LimitExceeded("VSS block list", span_of(self.source, at, f.BLOCK), found)
 
     def _write(self, original: int, offset: int, bitmap: int) -> bool:
-        """Sectors of an overlay; several for one block add up."""
-        if offset % f.BLOCK or not 0 < offset < self.source.size:
-            return False
+        """Sectors of an overlay; several for one block add up. Returns whether they can be where it says."""
+        sound = offset % f.BLOCK == 0 and offset > 0
         for sector in range(f.BLOCK // SECTOR):
             if bitmap >> sector & 1:
-                self.sectors[original + sector * SECTOR] = offset + sector * SECTOR
-        return True
+                self.sectors[original + sector * SECTOR] = offset + sector * SECTOR | KEPT if sound else LOST
+        return sound

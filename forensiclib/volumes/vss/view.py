@@ -118,7 +118,7 @@ class ShadowSource(ByteSource, Shadow):
         zero = own.snapshot.flags & f.ZERO_UNUSED
         for start, end, target, kind in own.written.cut(offset, offset + n):
             if kind >= 0:
-                yield STORED, target, end - start
+                yield GONE if kind == LOST else STORED, target, end - start
                 continue
             for low, high, place, how in own.kept.cut(start, end):
                 if how == MOVED:
