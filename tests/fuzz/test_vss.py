@@ -13,7 +13,7 @@ from forensiclib.core.entry import Volume
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import MemorySource
-from forensiclib.volumes.vss.vss import FORMAT
+from forensiclib.volumes.vss import carved, vss
 from tests.volumes.shadows import BLOCK, HEADER_AT, busy
 
 COUNT = int(os.environ.get("FORENSICLIB_FUZZ", "300"))
@@ -38,11 +38,15 @@ def test_volumes_or_evidence_error(seed):
         if rng.random() < 0.1:
             del data[rng.randrange(len(data)) :]
         source = MemorySource(bytes(data), "disk")
-        if not FORMAT.probe(source):
+        layer = rng.choice((vss, vss, carved)).FORMAT
+        if layer is carved.FORMAT and rng.random() < 0.5:
+            data[HEADER_AT + 48 : HEADER_AT + 56] = bytes(8)
+            source = MemorySource(bytes(data), "disk")
+        if not layer.probe(source):
             continue
         budget = Budget()
         try:
-            volumes = FORMAT.open([Volume(source, index=0, start=0, scheme="none")], budget)
+            volumes = layer.open([Volume(source, index=0, start=0, scheme="none")], budget)
         except EvidenceError:
             continue
         for volume in volumes:

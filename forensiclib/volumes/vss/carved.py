@@ -7,12 +7,13 @@ just what the copy before it did not need any more, so it tells which store that
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from forensiclib.core.declare import VolumeLayer
 from forensiclib.core.entry import Volume
-from forensiclib.core.errors import EvidenceError, NotThisFormat
+from forensiclib.core.errors import EvidenceError, LimitExceeded, NotThisFormat
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, fill_bad
@@ -29,6 +30,8 @@ _RECORD, _RANGE = layout(f.RECORD), layout(f.RANGE)
 STEP = 4 << 20
 MOST = 512
 """Stores put in order: Windows keeps so many copies."""
+STEPS = 20_000_000
+"""Ranges and records looked at to put stores together: more than a real volume has, and no more than a minute."""
 ALIKE = 64
 """A bitmap is the other's successor when it differs in at most one block of so many that it marks."""
 
@@ -96,49 +99,80 @@ def _catalog(source: ByteSource, budget: Budget) -> set[int]:
 
 def _stores(source: ByteSource, found: list[_Record], live: set[str], budget: Budget) -> list[Snapshot]:
     """The stores that the records are of: those that a lost catalog still names, then those that hang together."""
-    out = []
-    for one in entries(source, [r.at for r in found if r.kind == f.CATALOG], budget):
-        if one.stored and one.store not in live and any(r.at == one.blocks for r in found):
+    out, places = [], {r.at for r in found}
+    for one in entries(source, [r.at for r in found if r.kind == f.CATALOG][:MOST], budget):
+        if one.stored and one.store not in live and one.blocks in places:
             one.size = min(one.size, source.size) or source.size
             out.append(one)
     taken = {at for one in out for at in _places(source, one, budget)}
-    rest = [r for r in found if r.at not in taken and r.kind != f.CATALOG]
-    for record in rest:
-        if record.kind in (f.STORE, f.RANGES) and record.at not in taken:
-            joined = _joined(source, record, [r for r in rest if r.at not in taken], budget)
-            if joined is not None:
-                out.append(joined)
-                taken |= _places(source, joined, budget) | {record.at}
-    if spare := [r.at for r in rest if r.at not in taken]:
-        text = f"{len(spare)} records of stores of which too little is left, the first at {spare[0]:#x}"
+    joiner = _Joiner(source, [r for r in found if r.at not in taken and r.kind != f.CATALOG], budget)
+    while (joined := joiner.next()) is not None and len(out) < MOST:
+        out.append(joined)
+        joiner.taken |= _places(source, joined, budget)
+    if spare := [r.at for r in joiner.rest if r.at not in joiner.taken]:
+        text = f"{len(spare)} records of stores are joined to none, the first at {spare[0]:#x}"
         budget.report(Finding.note("deleted shadow copy", text, "", span_of(source, spare[0], _RECORD.size)))
-    return out[:MOST]
+    return out
 
 
-def _joined(source: ByteSource, record: _Record, rest: list[_Record], budget: Budget) -> Snapshot | None:
-    """The store that a header or a list of ranges is of: what lies in one stretch with it, and in the ranges."""
-    stretch = record.at - record.relative
-    heads = [r for r in rest if r.at - r.relative == stretch]
-    ranges = next((r for r in heads if r.kind == f.RANGES), None)
-    spans: list[tuple[int, int, int]] = []
-    for _, raw in _chained(source, ranges.at if ranges else 0, f.RANGES, budget):
-        spans += [s for s in _RANGE.packed.iter_unpack(raw[_RECORD.size : _RECORD.size + 677 * _RANGE.size]) if s[2]]
-    within = min((relative for _, relative, _ in spans), default=source.size)  # the ranges name all but the beginning
-    heads = [r for r in heads if r.relative < within]
-    mine = [r for r in rest if r in heads or any(a <= r.at < a + n and r.relative == b + r.at - a for a, b, n in spans)]
-    followed = {r.next for r in mine}
+class _Joiner:
+    """Puts records together to stores: what lies in one stretch with a header or a list of ranges, and in the ranges."""
 
-    def first(kind: int) -> list[int]:
-        return [r.at for r in sorted(mine, key=lambda r: r.relative) if r.kind == kind and r.at not in followed]
+    def __init__(self, source: ByteSource, rest: list[_Record], budget: Budget) -> None:
+        self.source, self.rest, self.budget = source, rest, budget
+        self.taken: set[int] = set()
+        self.steps = STEPS
+        self._places = [r.at for r in rest]
+        self._stretches: dict[int, list[_Record]] = {}
+        for record in rest:
+            self._stretches.setdefault(record.at - record.relative, []).append(record)
+        self._todo = iter([r for r in rest if r.kind in (f.STORE, f.RANGES)])
 
-    blocks, bitmaps, store = first(f.BLOCKS), first(f.BITMAP), first(f.STORE)
-    if not blocks:
+    def next(self) -> Snapshot | None:
+        """A further store; None when there is none, or when looking for them took too long, which is reported."""
+        for record in self._todo:
+            if record.at in self.taken:
+                continue
+            joined = self._joined(record)
+            if self.steps <= 0:
+                self.budget.report(LimitExceeded("deleted shadow copy", span_of(self.source, record.at, 1), f"more than {STEPS} steps"))
+                return None
+            if joined is not None:
+                self.taken.add(record.at)
+                return joined
         return None
-    one = Snapshot(f"at {record.at:#x}", source.size, 0, 0, listed=True, stored=True, blocks=blocks[0])
-    one.ranges, one.header = ranges.at if ranges else 0, store[0] if store else 0
-    one.bitmap, one.previous = [*bitmaps, 0, 0][:2]
-    one.fact(source, "store", one.store, record.at, _RECORD.size)
-    return one
+
+    def _joined(self, record: _Record) -> Snapshot | None:
+        heads = [r for r in self._stretches[record.at - record.relative] if r.at not in self.taken]
+        ranges = next((r for r in heads if r.kind == f.RANGES), None)
+        spans = list(self._ranges(ranges.at)) if ranges else []
+        within = min((relative for _, relative, _ in spans), default=self.source.size)  # the ranges name all but the beginning
+        mine = {r.at: r for r in heads if r.relative < within}
+        for at, relative, size in spans:
+            for r in self.rest[bisect_left(self._places, at) : bisect_left(self._places, at + size)]:
+                self.steps -= 1
+                if r.relative == relative + r.at - at and r.at not in self.taken and self.steps > 0:
+                    mine[r.at] = r
+        self.steps -= len(mine) + len(spans) + len(heads)
+        followed = {r.next for r in mine.values()}
+        ordered = sorted((r for r in mine.values() if r.at not in followed), key=lambda r: r.relative)
+        blocks, bitmaps, store = ([r.at for r in ordered if r.kind == kind] for kind in (f.BLOCKS, f.BITMAP, f.STORE))
+        if not blocks:
+            return None
+        one = Snapshot(f"at {record.at:#x}", self.source.size, listed=True, stored=True, blocks=blocks[0])
+        one.ranges, one.header = ranges.at if ranges else 0, store[0] if store else 0
+        one.bitmap, one.previous = [*bitmaps, 0, 0][:2]
+        one.fact(self.source, "store", one.store, record.at, _RECORD.size)
+        return one
+
+    def _ranges(self, at: int) -> Iterator[tuple[int, int, int]]:
+        for _, raw in _chained(self.source, at, f.RANGES, self.budget):
+            for one in _RANGE.packed.iter_unpack(raw[_RECORD.size : _RECORD.size + 677 * _RANGE.size]):
+                self.steps -= 1
+                if one[2]:
+                    yield one
+            if self.steps <= 0:
+                return
 
 
 def _marks(store: Store, budget: Budget) -> tuple[int, int]:
@@ -157,17 +191,27 @@ def _marks(store: Store, budget: Budget) -> tuple[int, int]:
 
 
 def _order(stores: list[Store], budget: Budget) -> dict[int, int]:
-    """Number of a store -> number of the next younger one, where its previous bitmap proves it."""
-    marks = [_marks(store, budget) for store in stores]
-    pairs = []
-    for young, (previous, _) in enumerate(marks):
-        budget.check()
-        if not stores[young].snapshot.previous:
-            continue
-        for old, (_, wanted) in enumerate(marks):
-            if old != young and (apart := (previous ^ wanted).bit_count()) * ALIKE <= previous.bit_count():
-                pairs.append((apart, old, young))
+    """Number of a store -> number of the next younger one, where its previous bitmap proves it: where it is just what the
+    older one leaves, then where hardly a block is other. As many bitmaps as memory allows are compared."""
     out: dict[int, int] = {}
+    size = max((s.snapshot.size for s in stores), default=0) // f.BLOCK // 4 + 1
+    most = budget.limits.allocation // size
+    if len(stores) > most:
+        found = f"{len(stores)} stores, of which {most} are put in order"
+        budget.report(LimitExceeded("deleted shadow copy", None, found))
+    marks = {number: _marks(store, budget) for number, store in enumerate(stores[:most])}
+    ends = {marks[n][0]: n for n in marks if stores[n].snapshot.previous}
+    for old, (_, wanted) in marks.items():
+        young = ends.get(wanted, old)
+        if old != young and young not in out.values() and not _reaches(out, young, old):
+            out[old] = young
+    pairs = []
+    for young in [n for n in marks if stores[n].snapshot.previous and n not in out.values()]:
+        budget.check()
+        previous = marks[young][0]
+        for old in [n for n in marks if n not in out and n != young]:
+            if (apart := (previous ^ marks[old][1]).bit_count()) * ALIKE <= previous.bit_count():
+                pairs.append((apart, old, young))
     for _, old, young in sorted(pairs):
         if old not in out and young not in out.values() and not _reaches(out, young, old):
             out[old] = young
@@ -228,6 +272,7 @@ FORMAT = VolumeLayer(
     gaps=(
         "when a copy was made is known only where a piece of its catalog is left",
         "whether blocks of a store were written over since is not seen: the state is carved, and no byte of it is proven",
+        "which of a store's bitmaps is the previous one is told by their order in it",
         "stores in several pieces whose list of ranges is gone are joined no further than one stretch",
     ),
     joins=False,
