@@ -9,7 +9,7 @@ from forensiclib.core.errors import Unreadable
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.formats import vss as f
-from forensiclib.volumes.vss.runs import LOST, MOVED
+from forensiclib.volumes.vss.runs import KEPT, LOST, MOVED
 from forensiclib.volumes.vss.store import Store
 
 __all__ = ["NOT_KEPT", "UNPROVEN", "ShadowSource"]
@@ -23,6 +23,8 @@ where is not known; behind the end of the volume."""
 Piece = tuple[int, int, int]
 """(what, offset on the volume, length)"""
 Ranges = tuple[tuple[int, int], ...]
+WINDOW = 256 << 20
+"""Bytes of a copy whose pieces are held at once."""
 
 
 class ShadowSource(ByteSource, Shadow):
@@ -74,14 +76,18 @@ class ShadowSource(ByteSource, Shadow):
 
     def _ranges(self, wanted: Callable[[int, bool], bool]) -> Ranges:
         out: list[tuple[int, int]] = []
-        position = 0
-        for what, at, length in self._found(0, self.size):
-            if wanted(what, at != position):
-                if out and sum(out[-1]) == position:
-                    out[-1] = (out[-1][0], out[-1][1] + length)
-                else:
-                    out.append((position, length))
-            position += length
+        begin, position = -1, 0
+        for base in range(0, self.size, WINDOW):
+            for what, at, length in self._found(base, min(base + WINDOW, self.size)):
+                if not wanted(what, at != position):
+                    if begin >= 0:
+                        out.append((begin, position - begin))
+                    begin = -1
+                elif begin < 0:
+                    begin = position
+                position += length
+        if begin >= 0:
+            out.append((begin, position - begin))
         return tuple(out)
 
     def _why(self, what: int) -> str:
@@ -90,61 +96,60 @@ class ShadowSource(ByteSource, Shadow):
             return f"{name}: blocks that are not part of it, which Windows shows as zeros"
         return f"{name}: blocks whose content is lost" if what == GONE else f"{name}: blocks past the end of the volume"
 
-    def _pieces(self, offset: int, n: int) -> Iterator[Piece]:
+    def _pieces(self, offset: int, n: int) -> list[Piece]:
         """Neighbours on the volume joined into one, what is behind its end told apart."""
-        last: Piece | None = None
-        for piece in self._inside(self._found(offset, n)):
-            if last is not None and last[0] == piece[0] and last[1] + last[2] == piece[1]:
-                last = (last[0], last[1], last[2] + piece[2])
-                continue
-            if last is not None:
-                yield last
-            last = piece
-        if last is not None:
-            yield last
-
-    def _inside(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        out: list[Piece] = []
         end = self._base.size
-        for what, at, length in pieces:
-            if what >= NOTHING or at + length <= end:
-                yield what, at, length
-                continue
-            if at < end:
-                yield what, at, end - at
-            yield PAST, 0, min(length, at + length - end)
-
-    def _found(self, offset: int, n: int) -> Iterator[Piece]:
-        own = self._chain[0]
-        zero = own.snapshot.flags & f.ZERO_UNUSED
-        for start, end, target, kind in own.written.cut(offset, offset + n):
-            if kind >= 0:
-                yield GONE if kind == LOST else STORED, target, end - start
-                continue
-            for low, high, place, how in own.kept.cut(start, end):
-                if how == MOVED:
-                    yield from self._younger(place, place + high - low)
-                elif how >= 0:
-                    yield GONE if how == LOST else STORED, place, high - low
+        for what, at, length in self._found(offset, offset + n):
+            past = 0 if what >= NOTHING else max(0, min(length, at + length - end))
+            if length > past:
+                if out and out[-1][0] == what and out[-1][1] + out[-1][2] == at:
+                    out[-1] = (what, out[-1][1], out[-1][2] + length)
                 else:
-                    for a, b, _, part in own.inside.cut(low, high):
-                        for piece in self._younger(a, b):
-                            if part >= 0:
-                                yield piece
-                            elif piece[0] != SAME:
-                                yield LATER if piece[0] == STORED else piece[0], *piece[1:]
-                            else:
-                                yield NOTHING if zero else LATER, *piece[1:]
+                    out.append((what, at, length - past))
+            if past:
+                out.append((PAST, 0, past))
+        return out
 
-    def _younger(self, start: int, end: int) -> Iterator[Piece]:
+    def _found(self, start: int, end: int) -> list[Piece]:
+        """[start, end) as the first copy of the chain has it, in order."""
+        own, out = self._chain[0], list[Piece]()
+        for low, high, target, kind in own.written.cut(start, end) if len(own.written) else [(start, end, 0, -1)]:
+            if kind >= 0:
+                out.append((GONE if kind == LOST else STORED, target, high - low))
+                continue
+            for a, b, place, how in own.kept.cut(low, high):
+                if how == KEPT:
+                    out.append((STORED, place, b - a))
+                elif how == LOST:
+                    out.append((GONE, place, b - a))
+                elif how == MOVED:
+                    out += self._younger(place, place + b - a)
+                else:
+                    out += self._elsewhere(a, b)
+        return out
+
+    def _elsewhere(self, start: int, end: int) -> Iterator[Piece]:
+        """What the copy's own store has nothing of, and whether it is part of the copy."""
+        later = NOTHING if self._chain[0].snapshot.flags & f.ZERO_UNUSED else LATER
+        for low, high, _, kind in self._chain[0].inside.cut(start, end):
+            for what, at, length in self._younger(low, high):
+                yield what if kind >= 0 or what == GONE else LATER if what == STORED else later, at, length
+
+    def _younger(self, start: int, end: int) -> list[Piece]:
         """The range as the next younger copy has it, in order."""
+        if len(self._chain) == 1:
+            return [(SAME, start, end - start)]
+        out: list[Piece] = []
         todo = [(-1, 1, start, end)]
         while todo:
             what, level, low, high = todo.pop()
             if what >= 0 or level == len(self._chain):
-                yield what if what >= 0 else SAME, low, high - low
+                out.append((what if what >= 0 else SAME, low, high - low))
                 continue
             found = []
             for a, b, place, kind in self._chain[level].kept.cut(low, high):
                 at, size = (a if kind < 0 else place), b - a
                 found.append((-1 if kind in (-1, MOVED) else GONE if kind == LOST else STORED, level + 1, at, at + size))
             todo += reversed(found)
+        return out
