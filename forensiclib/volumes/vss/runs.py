@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-__all__ = ["KEPT", "LOST", "MOVED", "Runs"]
+from forensiclib import kernels
 
-KEPT, MOVED, LOST = 0, 1, 2
-"""What the target of a run is: bytes of the volume as it is, a place in the next younger copy, nothing."""
+__all__ = ["BACK", "KEPT", "LOST", "MOVED", "Runs"]
+
+KEPT, MOVED, LOST, BACK = 0, 1, 2, 3
+"""What the target of a run is: bytes of the volume as it is, a place in the next younger copy, nothing; BACK: no run after all."""
 
 
 class Runs:
@@ -17,16 +19,13 @@ class Runs:
 
     __slots__ = ("_ends", "_starts", "_targets")
 
-    def __init__(self, unit: int = 1, places: Mapping[int, int] | None = None) -> None:
-        """``places``: start of a range of ``unit`` bytes -> where it is, plus its kind (both multiples of four)."""
-        found = places or {}
-        keys = array("Q", sorted(found))
-        values = array("Q", map(found.__getitem__, keys))
-        pairs = zip(keys, keys[1:], values, values[1:], strict=False)
-        breaks = [i for i, (a, b, c, d) in enumerate(pairs, 1) if b - a != unit or d - c != unit]
-        self._starts = array("Q", [keys[i] for i in (0, *breaks)]) if keys else keys
-        self._targets = array("Q", [values[i] for i in (0, *breaks)]) if keys else keys
-        self._ends = array("Q", [keys[i - 1] + unit for i in (*breaks, len(keys))]) if keys else keys
+    def __init__(self, unit: int = 1, starts: array[int] | None = None, targets: array[int] | None = None) -> None:
+        """Ranges of ``unit`` bytes in the order in which they were written, and where each is, plus its kind (both multiples of
+        four); the last of equal starts holds."""
+        self._starts, self._ends, self._targets = array("Q"), array("Q"), array("Q")
+        if starts and targets:
+            for column, raw in zip((self._starts, self._ends, self._targets), kernels.block_runs(starts, targets, unit), strict=True):
+                column.frombytes(raw)
 
     @classmethod
     def same(cls, found: Sequence[tuple[int, int]]) -> Runs:

@@ -20,7 +20,7 @@ from forensiclib.formats import vss as f
 from forensiclib.formats._dsl import layout
 from forensiclib.volumes._parts import span_of
 from forensiclib.volumes.vss.catalog import Snapshot, record, records
-from forensiclib.volumes.vss.runs import KEPT, LOST, MOVED, Runs
+from forensiclib.volumes.vss.runs import BACK, KEPT, LOST, MOVED, Runs
 
 __all__ = ["Store"]
 
@@ -30,8 +30,8 @@ LIST = slice(HEAD, HEAD + (f.BLOCK - HEAD) // _DESCRIPTOR.size * _DESCRIPTOR.siz
 SECTOR = 512
 _ALIGNED = frozenset((0x00, 0x40, 0x80, 0xC0))
 """Second byte of a multiple of a block."""
-ENTRY_BYTES = 24
-"""Memory that a block costs when all lists are read; while they are, five times as much."""
+ENTRY_BYTES = 64
+"""Memory that a descriptor costs while the lists are read; 24 bytes at most afterwards."""
 MOST_LISTS = 1 << 20
 """Blocks of one list: 8 TiB of kept blocks."""
 
@@ -126,11 +126,11 @@ class _Lists:
         self.complete = snapshot.stored
         self.limit = -(-snapshot.size // f.BLOCK) * f.BLOCK
         self.most = budget.limits.allocation // ENTRY_BYTES
-        self.blocks: dict[int, int] = {}
-        """Block -> where its content is, plus KEPT, MOVED or LOST."""
+        self.blocks, self.places = array("Q"), array("Q")
+        """Blocks in the order of the list, and where the content of each is, plus KEPT, MOVED, LOST or BACK."""
         self.arrived: dict[int, int] = {}
         """Place that content was moved to -> the block that it is of."""
-        self.sectors: dict[int, int] = {}
+        self.sectors, self.overlays = array("Q"), array("Q")
         """Likewise, of what was written to the copy."""
         if snapshot.stored:
             try:
@@ -145,11 +145,11 @@ class _Lists:
 
     def written(self) -> Runs:
         """Sectors of the copy that were written after it was made."""
-        return Runs(SECTOR, self.sectors)
+        return Runs(SECTOR, self.sectors, self.overlays)
 
     def kept(self) -> Runs:
         """Blocks that are elsewhere."""
-        return Runs(f.BLOCK, self.blocks)
+        return Runs(f.BLOCK, self.blocks, self.places)
 
     def _all(self) -> Iterator[tuple[int, bytes]]:
         """Every block of the list; when it breaks off, also those that are found in the store's own ranges."""
@@ -220,16 +220,15 @@ class _Lists:
         originals, offsets = words[0::4], words[2::4]
         if max(originals) >= self.limit or not min(offsets):
             return False
-        self.blocks.update(zip(originals, offsets, strict=True))
+        self.blocks += originals
+        self.places += offsets
         return True
 
     def _take(self, at: int, raw: bytes) -> None:
         """The descriptors of one block of the list."""
-        blocks, arrived, limit = self.blocks, self.arrived, self.limit
-        bad = 0
-        self.budget.item((LIST.stop - LIST.start) // _DESCRIPTOR.size)
         if self._take_plain(raw[LIST]):
             return
+        arrived, limit, bad = self.arrived, self.limit, 0
         for original, relative, offset, flags, bitmap in _DESCRIPTOR.packed.iter_unpack(memoryview(raw)[LIST]):
             if flags & f.IGNORED or not (offset or flags or relative):
                 continue
@@ -239,20 +238,19 @@ class _Lists:
             if flags & f.OVERLAY:
                 bad += not self._write(original, offset, bitmap)
                 continue
-            if original in arrived:
-                original = arrived.pop(original)
+            original = arrived.pop(original, original)
             if not flags & f.FORWARDER:
-                sound = offset and offset % f.BLOCK == 0
-                blocks[original] = offset | KEPT if sound else LOST
-                bad += not sound
+                place = offset | KEPT if offset and offset % f.BLOCK == 0 else LOST
             elif relative == original:
-                blocks.pop(original, None)  # it is back where it was
+                place = BACK  # it is where it was
             elif relative % f.BLOCK or relative >= limit:
-                blocks[original] = LOST
-                bad += 1
+                place = LOST
             else:
-                blocks[original] = relative | MOVED
+                place = relative | MOVED
                 arrived[relative] = original
+            bad += place == LOST
+            self.blocks.append(original)
+            self.places.append(place)
         if bad:
             text = f"{bad} descriptors name places that cannot be; the blocks that they are for cannot be read"
             self.budget.report(Corrupt("VSS block list", span_of(self.source, at, f.BLOCK), text), self.snapshot.name)
@@ -262,5 +260,6 @@ class _Lists:
         sound = offset % f.BLOCK == 0 and offset > 0
         for sector in range(f.BLOCK // SECTOR):
             if bitmap >> sector & 1:
-                self.sectors[original + sector * SECTOR] = offset + sector * SECTOR | KEPT if sound else LOST
+                self.sectors.append(original + sector * SECTOR)
+                self.overlays.append(offset + sector * SECTOR | KEPT if sound else LOST)
         return sound
