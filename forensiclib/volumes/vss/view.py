@@ -9,7 +9,7 @@ from forensiclib.core.errors import Unreadable
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span, merge
 from forensiclib.formats import vss as f
-from forensiclib.volumes.vss.runs import KEPT, LOST, MOVED
+from forensiclib.volumes.vss.runs import KEPT, LOST, MOVED, Runs
 from forensiclib.volumes.vss.store import Store
 
 __all__ = ["NOT_KEPT", "UNPROVEN", "ShadowSource"]
@@ -34,21 +34,30 @@ class ShadowSource(ByteSource, Shadow):
     shows zeros there, not at all (Unreadable). ``trace`` marks both (NOT_KEPT).
     """
 
-    __slots__ = ("_base", "_chain", "_changed", "_foreign", "size")
+    __slots__ = ("_base", "_chain", "_changed", "_foreign", "_kept", "_written", "size")
 
     def __init__(self, base: ByteSource, chain: Sequence[Store], size: int) -> None:
         self._base, self._chain, self.size = base, tuple(chain), size
         self._changed: Ranges | None = None
         self._foreign: Ranges | None = None
+        self._written: Runs | None = None
+        self._kept: Runs | None = None
 
     def read_into(self, offset: int, buffer: WritableBuffer) -> int:
         n = clip(offset, len(buffer), self.size)
-        view, done = memoryview(buffer), 0
-        for what, at, length in self._pieces(offset, n) if n else ():
+        view, read = memoryview(buffer), self._base.read_into
+        done = start = held = 0
+        for what, at, length in self._found(offset, offset + n) if n else ():
             if what >= NOTHING:
                 raise Unreadable("shadow copy", None, self._why(what))
-            self._base.read_into(at, view[done : done + length])
-            done += length
+            if held and at == start + held:
+                held += length
+                continue
+            if held and read(start, view[done : done + held]) < held:
+                raise Unreadable("shadow copy", None, self._why(PAST))
+            done, start, held = done + held, at, length
+        if held and read(start, view[done : done + held]) < held:
+            raise Unreadable("shadow copy", None, self._why(PAST))
         return n
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
@@ -113,12 +122,15 @@ class ShadowSource(ByteSource, Shadow):
 
     def _found(self, start: int, end: int) -> list[Piece]:
         """[start, end) as the first copy of the chain has it, in order."""
-        own, out = self._chain[0], list[Piece]()
-        for low, high, target, kind in own.written.cut(start, end) if len(own.written) else [(start, end, 0, -1)]:
+        written, kept = self._written, self._kept
+        if written is None or kept is None:
+            written, kept = self._written, self._kept = self._chain[0].written, self._chain[0].kept
+        out: list[Piece] = []
+        for low, high, target, kind in written.cut(start, end) if len(written) else [(start, end, 0, -1)]:
             if kind >= 0:
                 out.append((GONE if kind == LOST else STORED, target, high - low))
                 continue
-            for a, b, place, how in own.kept.cut(low, high):
+            for a, b, place, how in kept.cut(low, high):
                 if how == KEPT:
                     out.append((STORED, place, b - a))
                 elif how == LOST:
