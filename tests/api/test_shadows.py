@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,22 @@ def test_a_search_finds_what_only_a_copy_has():
         with fl.open_image(MemorySource(machine.image(), "disk"), run=run) as image:
             hits = {h.item.volume for h in search(run, image, Query(words=("needle in a copy",)))}
         assert ("0.vss1" in hits) is wanted
+
+
+def test_commands_name_the_copies_and_look_into_them_when_asked(tmp_path):
+    machine = Machine(ntfs(4 << 20))
+    machine.snapshot()
+    path = tmp_path / "volume.dd"
+    path.write_bytes(machine.image())
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "forensiclib", *words], capture_output=True, text=True, timeout=60)
+
+    rows = [json.loads(line) for line in command("info", str(path), "--json").stdout.splitlines()]
+    (copy,) = [r for r in rows if r.get("state") == "snapshot"]
+    assert (copy["name"], copy["filesystem"], copy["facts"]["store"]) == ("0.vss1", "ntfs", str(machine.copies[0].store))
+    named = command("ls", str(path), "0.vss1:")
+    assert named.returncode == 0 and "0.vss1:/$MFT" in named.stdout
+    assert "--shadows kept" in command("ls", str(path)).stderr
+    wrong = command("ls", str(path), "--shadows", "all")
+    assert wrong.returncode == 2 and "there are none, kept, deleted" in wrong.stderr
