@@ -5,13 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from forensiclib.core.entry import Entry, FileSystem, Stream
+from forensiclib.core.entry import Entry, FileSystem, Stream, Volume
 from forensiclib.core.source import ByteSource, ExtentSource
-
-if TYPE_CHECKING:  # its caller
-    from forensiclib.api.opening import OpenVolume
 
 __all__ = ["Free", "benign"]
 
@@ -42,7 +38,7 @@ class Free:
             start += take
 
 
-def benign(volume: OpenVolume, fs: FileSystem, entry: Entry, stream: Stream, free: Free) -> tuple[ByteSource, int]:
+def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, free: Free) -> tuple[ByteSource, int]:
     """A deleted stream as it may be shown: clusters that now belong to another file read as zero
     (NIST DFR-RO-08). Returns (source, bytes replaced)."""
     if entry.state == "allocated" or _whole(volume, entry) or stream.resident or not stream.runs:
@@ -61,6 +57,6 @@ def benign(volume: OpenVolume, fs: FileSystem, entry: Entry, stream: Stream, fre
     return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
 
 
-def _whole(volume: OpenVolume, entry: Entry) -> bool:
+def _whole(volume: ByteSource, entry: Entry) -> bool:
     """Whether all of it is known to be its own: what a shadow copy shows as free may be of a later time."""
-    return entry.verdict in ("intact", "") and volume.shadow is None
+    return entry.verdict in ("intact", "") and not (isinstance(volume, Volume) and volume.shadow is not None)
