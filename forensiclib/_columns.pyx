@@ -4,6 +4,7 @@
 include "_native/bits.pxi"
 include "_native/regf.pxi"
 include "_native/bitmap.pxi"
+include "_native/block_runs.pxi"
 include "_native/mft_grow.pxi"
 include "_native/mft.pxi"
 include "_native/mft_index.pxi"

@@ -2,6 +2,7 @@
 
 from forensiclib._plain.bitmap import clear_runs as clear_runs
 from forensiclib._plain.bits import pack_bits as pack_bits
+from forensiclib._plain.block_runs import block_runs as block_runs
 from forensiclib._plain.evtx import evtx_chunks as evtx_chunks
 from forensiclib._plain.evtx_xml import evtx_xml as evtx_xml
 from forensiclib._plain.mft import mft_owners as mft_owners

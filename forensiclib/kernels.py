@@ -40,6 +40,7 @@ try:
     from forensiclib._codecs import sectors_decrypt as sectors_decrypt
     from forensiclib._codecs import snappy as snappy
     from forensiclib._codecs import zlib_starts as zlib_starts
+    from forensiclib._columns import block_runs as block_runs
     from forensiclib._columns import clear_runs as clear_runs
     from forensiclib._columns import evtx_chunks as evtx_chunks
     from forensiclib._columns import index_names as index_names
@@ -114,6 +115,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._codecs_py import sectors_decrypt as sectors_decrypt
     from forensiclib._codecs_py import snappy as snappy
     from forensiclib._codecs_py import zlib_starts as zlib_starts
+    from forensiclib._columns_py import block_runs as block_runs
     from forensiclib._columns_py import clear_runs as clear_runs
     from forensiclib._columns_py import evtx_chunks as evtx_chunks
     from forensiclib._columns_py import index_names as index_names

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from forensiclib.core.entry import Entry, FileSystem, Stream
+from forensiclib.core.entry import Entry, FileSystem, Stream, Volume
 from forensiclib.core.source import ByteSource, ExtentSource
 
 __all__ = ["Free", "benign"]
@@ -41,7 +41,7 @@ class Free:
 def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, free: Free) -> tuple[ByteSource, int]:
     """A deleted stream as it may be shown: clusters that now belong to another file read as zero
     (NIST DFR-RO-08). Returns (source, bytes replaced)."""
-    if entry.state == "allocated" or entry.verdict in ("intact", "") or stream.resident or not stream.runs:
+    if entry.state == "allocated" or _whole(volume, entry) or stream.resident or not stream.runs:
         return stream, 0
     if stream.compressed:
         return stream, 0  # a hole inside a compression unit would spoil the whole unit
@@ -55,3 +55,8 @@ def benign(volume: ByteSource, fs: FileSystem, entry: Entry, stream: Stream, fre
             replaced += piece[1] if piece[0] is None else 0
             pieces.append(piece)
     return ExtentSource(volume, pieces, stream.size, stream.valid), replaced
+
+
+def _whole(volume: ByteSource, entry: Entry) -> bool:
+    """Whether all of it is known to be its own: what a shadow copy shows as free may be of a later time."""
+    return entry.verdict in ("intact", "") and not (isinstance(volume, Volume) and volume.shadow is not None)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forensiclib.api import shadows
 from forensiclib.api.case import new_folder
 from forensiclib.api.knownblocks import known_ranges
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
@@ -100,14 +101,17 @@ def zones(run: Run, image: OpenImage, everything: bool, engine: Engine = "native
     """Unallocated space, gaps, and volumes without a readable file system; or every byte of all."""
     out = []
     for volume in image.volumes():
-        if volume.member_of or volume.locked:
+        if volume.member_of or volume.locked or shadows.passed_over(volume):
             continue  # carve() says so
         whole = ((0, volume.size),)
+        if everything and volume.shadow is not None:
+            out.append(Zone(volume, tuple(volume.shadow.changed()), "what a store has of the shadow copy"))
+            continue
         if everything or volume.state == "slack":
             out.append(Zone(volume, whole, "gap between volumes" if volume.state == "slack" else "everything"))
             continue
         try:
-            free, system = volume.free(engine), volume.filesystem(engine)
+            free, system = shadows.free(volume, engine), volume.filesystem(engine)
         except EvidenceError as error:
             out.append(Zone(volume, whole, f"no file system was read: {error}"))
             continue

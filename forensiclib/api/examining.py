@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forensiclib.api import shadows
 from forensiclib.api.carving import carve, zones
 from forensiclib.api.case import CARVED_SCHEMA, FILES, FINDINGS_SCHEMA, CaseFolder, environment, require_extra
 from forensiclib.api.extracting import plan, plan_carved, run_extract
@@ -125,10 +126,10 @@ class _Examination:
         run = self.run
         for volume in self.image.volumes():
             where = f"volume {volume.name}"
-            if volume.state == "slack" or volume.member_of:
+            if volume.state == "slack" or volume.member_of or shadows.passed_over(volume):
                 continue
             try:
-                table = volume.filesystem(self.engine).table()
+                table = shadows.shown(volume, self.engine)
             except EvidenceError as error:
                 run.budget("listing").report(error, where)
                 run.ledger.skipped("file system", volume.size, str(error), where)
@@ -306,6 +307,7 @@ class _Examination:
                 {
                     "name": v.name, "scheme": v.scheme, "start": v.start, "size": v.size, "kind": v.kind, "type": v.type_code,
                     "label": v.label, "state": v.state, "locked": v.locked, "member_of": v.member_of, "filesystem": self._system(v),
+                    "facts": dict(v.facts),
                 }
                 for v in image.volumes()
             ],

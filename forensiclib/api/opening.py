@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
+from forensiclib.api import shadows
 from forensiclib.api.checks import PartSums
 from forensiclib.api.run import Run
 from forensiclib.core.batch import Batch
@@ -79,10 +80,11 @@ class OpenVolume(Volume):
     ``strict`` is the same bytes with damage raised; ``damaged`` says whether any was met so far.
     lock       what was recognised of its encryption; None for none
     layers     the chain from the container to here
+    base       of a shadow copy: the volume that it is of
     member_of  the layer that this volume is nothing but a member of ("lvm"); "" for none
     """
 
-    __slots__ = ("_strict", "_systems", "damaged", "image", "layers", "lock", "member_of", "name", "run")
+    __slots__ = ("_strict", "_systems", "base", "damaged", "image", "layers", "lock", "member_of", "name", "run")
 
     def __init__(
         self, image: OpenImage, volume: Volume, run: Run, name: str = "", below: tuple[str, ...] = (), lock: Lock | None = None
@@ -98,9 +100,13 @@ class OpenVolume(Volume):
             label=volume.label,
             state=volume.state,
             locked=volume.locked,
+            facts=volume.facts,
+            spans=volume.spans,
+            shadow=volume.shadow,
         )
         self.image, self.run, self.damaged, self.lock, self.member_of = image, run, False, lock, ""
         self.name = name or (f"gap@{self.start}" if self.state == "slack" else str(self.index))
+        self.base: OpenVolume | None = None
         self.layers = below or (image.format, f"{self.scheme}:{self.name}")
         self._systems: dict[str, FileSystem] = {}
 
@@ -154,10 +160,11 @@ class OpenVolume(Volume):
 
     def free(self, engine: Engine = "native") -> tuple[tuple[int, int], ...] | None:
         """The (start, length) ranges in no file; None, and a finding, when the file system's own table of them
-        cannot be read. Raises EvidenceError without a file system."""
+        cannot be read. Of a shadow copy without what is not part of it. Raises EvidenceError without a file system."""
         system = self.filesystem(engine)
         try:
-            return system.unallocated()
+            ranges = system.unallocated()
+            return ranges if self.shadow is None else shadows.without(ranges, self.shadow.foreign())
         except EvidenceError as error:
             self.run.budget(system.format, f"volume {self.name}").report(error, "free space")
             return None
@@ -321,13 +328,13 @@ class OpenImage(Image):
 
     def listing(self, engine: Engine = "native") -> list[tuple[OpenVolume, Batch]]:
         """(volume, files table) for every volume that has a readable file system; the others go to the
-        findings."""
+        findings. Of shadow copies, when the run asks for them, the rows in which they differ from their volume."""
         out = []
         for volume in self.volumes():
-            if volume.state == "slack" or volume.member_of:
+            if volume.state == "slack" or volume.member_of or shadows.passed_over(volume):
                 continue
             try:
-                out.append((volume, volume.filesystem(engine).table()))
+                out.append((volume, shadows.shown(volume, engine)))
             except EvidenceError as error:
                 self.run.budget("listing").report(error, f"volume {volume.name}")
         return out
@@ -487,6 +494,8 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
     for _ in range(run.limits.depth):
         made: list[OpenVolume] = []
         for layer in run.catalog.layers:
+            if layer.deep and run.shadows != "deleted":
+                continue
             members = [v for v in found if _may_join(v) and (layer.name, v.name) not in asked and layer.probe(v)]
             if not any(v in fresh for v in members):
                 continue
@@ -543,6 +552,7 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     run = image.run
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
+    plain.base = parent if volume.shadow is not None else None
     if volume.state == "slack" or volume.locked or volume.scheme == "disk":
         return plain  # what a whole disk begins with may be the array's
     for form in run.catalog.encryptions:
@@ -570,7 +580,7 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
             data, locked = volume.data, True
         facts = Volume(
             data, index=volume.index, start=volume.start if locked else -1, scheme=volume.scheme, kind=volume.kind,
-            type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked,
+            type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked, facts=volume.facts, spans=volume.spans,
         )  # fmt: skip
         return OpenVolume(image, facts, run, plain.name, (*plain.layers, form.name), lock)
     return plain

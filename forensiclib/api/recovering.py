@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forensiclib.api import shadows
 from forensiclib.api.benign import Free, benign
 from forensiclib.api.case import new_folder
 from forensiclib.api.match import Listed, listed
@@ -55,15 +56,16 @@ class HashUnit:
 def content(volume: OpenVolume, entry: Entry, opened: Stream, engine: Engine = "native") -> ByteSource:
     """One content as it may be shown: see ``benign``; bytes replaced are a finding of the volume's run."""
     fs = volume.filesystem(engine)
-    free = Free(fs.unallocated() if entry.state != "allocated" else ())
-    source, replaced = benign(volume, fs, entry, opened, free)
+    ranges = volume.free(engine) if entry.state != "allocated" else ()
+    source, replaced = benign(volume, fs, entry, opened, Free(((0, volume.size),) if ranges is None else ranges))
     if replaced:
-        volume.run.report(_replaced(replaced, f"{volume.name}:/{entry.path}"))
+        volume.run.report(_replaced(volume, replaced, f"{volume.name}:/{entry.path}"))
     return source
 
 
-def _replaced(count: int, where: str) -> Finding:
-    return Finding.note("recovered content", f"{count} bytes belong to another file now and read as zero", where)
+def _replaced(volume: OpenVolume, count: int, where: str) -> Finding:
+    why = "belong to another file now" if volume.shadow is None else "belong to another file or are not part of the shadow copy,"
+    return Finding.note("recovered content", f"{count} bytes {why} and read as zero", where)
 
 
 def unreadable(volume: OpenVolume, stream: Stream) -> int:
@@ -171,9 +173,12 @@ def _one(
         if out is not None:
             out.close()
     if replaced:
-        result.findings.append(_replaced(replaced, where))
+        result.findings.append(_replaced(volume, replaced, where))
     result.findings += [Finding.of(error, where=where) for error in bad]
     lost = min(source.size, len(bad) * grain + unreadable(volume, stream))
+    if (kept_not := shadows.later(volume, stream.runs)) and file.state == "allocated":
+        text = f"{kept_not} bytes are not part of the shadow copy and are of a later time"
+        result.findings.append(Finding.note("shadow copy", text, where))
     if lost:
         text = f"{lost} bytes cannot be read and count as zero in its digests"
         result.findings.append(Finding("Unreadable", "content", text, where, "", None))

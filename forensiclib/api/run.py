@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from forensiclib.catalog import Catalog, load
 from forensiclib.core.errors import Cancelled
@@ -20,10 +20,11 @@ if TYPE_CHECKING:  # these modules need Run
     from forensiclib.api.opening import OpenImage
     from forensiclib.api.recovering import Recovered
 
-__all__ = ["Progress", "Run"]
+__all__ = ["Progress", "Run", "Shadows"]
 
 Progress = Callable[[str, int, int], None]
 """(what is going on, done, total), called on the caller's thread. total 0 is "not known"."""
+Shadows = Literal["none", "kept", "deleted"]
 T = TypeVar("T")
 POLL = 0.2
 """Seconds between two looks at ``cancelled`` while a worker is busy."""
@@ -42,6 +43,8 @@ class Run:
     threads    threads that digests and scans may start on their own; 1 starts none
     progress   see Progress;  cancelled   asked often; True raises Cancelled
     limits     bounds for every room;  keys   secrets for locked volumes
+    shadows    "none", or which shadow copies jobs look into, at what is not the same on their volume now: "kept" are those that
+               volumes have, "deleted" also what is left of others, for which whole volumes are read at opening
     isolate    run engines made of foreign C in a child process, so that a crash is a Finding
     findings, ledger   filled as the job goes
     """
@@ -53,6 +56,7 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     keys: Keys = field(default_factory=Keys)
     isolate: bool = False
+    shadows: Shadows = "none"
     catalog: Catalog = field(default_factory=load)
     findings: list[Finding] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)

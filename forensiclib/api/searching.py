@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from forensiclib.api import shadows
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume
 from forensiclib.api.run import Run
 from forensiclib.api.searchplan import PLACES, Item, SearchUnit, names_of, plan, run_search
@@ -189,7 +190,7 @@ def search(
 def _volumes(run: Run, image: OpenImage, where: Sequence[str], engine: Engine) -> Iterator[tuple[Sequence[Item], Batch | None, OpenVolume]]:
     """(what to search, the listing, the volume), volume by volume; the raw media last."""
     for volume in image.volumes():
-        if volume.member_of:
+        if volume.member_of or shadows.passed_over(volume):
             continue  # its volumes are searched
         if volume.locked:
             run.ledger.skipped("search", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
@@ -197,7 +198,7 @@ def _volumes(run: Run, image: OpenImage, where: Sequence[str], engine: Engine) -
         table: Batch | None = None
         if volume.state != "slack" and set(where) - {"raw"}:
             try:
-                table = volume.filesystem(engine).table()
+                table = shadows.shown(volume, engine)
             except EvidenceError as error:
                 run.budget("listing").report(error, f"volume {volume.name}")
         items = list(plan(volume, table, where, engine))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from forensiclib.api import shadows
 from forensiclib.api.match import listed
 from forensiclib.api.opening import Engine, OpenVolume
 from forensiclib.api.run import Run
@@ -103,15 +104,15 @@ def plan(volume: OpenVolume, table: Batch | None, where: Sequence[str], engine: 
         if "files" in where:
             live = file.state == "allocated"
             yield replace(common, hidden=not live or row.size <= _SMALL, repeats=file.path == "$MFT")
-        if "slack" in where and file.state == "allocated" and row.first >= 0:
+        if "slack" in where and file.state == "allocated" and row.first >= 0 and volume.shadow is None:
             yield replace(common, place="slack", state="slack", size=0)
-    free = volume.free(engine)
+    free = shadows.free(volume, engine)
     if free is None and {"unallocated", "metadata"} & set(where):
         free = ((0, volume.size),)  # nobody knows what is free: everything once more
     if free is not None:
         if "unallocated" in where:
             yield _space(name, "unallocated", free, "deleted")
-        if "metadata" in where:
+        if "metadata" in where and volume.shadow is None:
             yield _space(name, "metadata", _rest(volume.size, free, table), "allocated")
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from forensiclib.api.benign import Free, benign
 from forensiclib.api.opening import Engine, OpenImage, OpenVolume, open_image
-from forensiclib.api.run import Run
+from forensiclib.api.run import Run, Shadows
 from forensiclib.core.errors import EvidenceError, ForensicError, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
@@ -63,19 +63,23 @@ class Place:
     image: OpenImage | None = None
     snapshot: str = ""
     others: tuple[tuple[str, ...], ...] = ()
+    shadows: Shadows = "none"
 
     @classmethod
     def of(cls, volume: OpenVolume, engine: Engine) -> Place:
         """The place of a volume."""
         image, run = volume.image, volume.run
         others = tuple(other.paths for other in image.others)
-        return cls(image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image, image.snapshot, others)
+        return cls(
+            image.paths, volume.name, engine, run.limits, run.keys, run.isolate, image.format, image, image.snapshot, others, run.shadows
+        )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not all((self.paths, *self.others)):
             raise UsageError("evidence that is no file cannot be opened again in another process: use threads")
         return Place, (
             self.paths, self.volume, self.engine, self.limits, self.keys, self.isolate, self.format, None, self.snapshot, self.others,
+            self.shadows,
         )  # fmt: skip
 
     def opened(self) -> OpenImage:
@@ -94,7 +98,7 @@ class Place:
         fs = volume.filesystem(self.engine)
         entry = fs.entry(file.id, file.sequence)
         stream = entry.open(file.stream)
-        if file.state == "allocated" or entry.verdict in ("intact", ""):
+        if file.state == "allocated" or (entry.verdict in ("intact", "") and volume.shadow is None):
             return stream
         ranges = volume.free(self.engine)
         free = Free(((0, volume.size),) if ranges is None else ranges)
@@ -103,7 +107,7 @@ class Place:
 
 @lru_cache(maxsize=2)
 def _reopened(place: Place) -> OpenImage:
-    run = Run(limits=place.limits, keys=place.keys, isolate=place.isolate)
+    run = Run(limits=place.limits, keys=place.keys, isolate=place.isolate, shadows=place.shadows)
     return open_image(place.paths, run=run, format=place.format, snapshot=place.snapshot, others=place.others)
 
 

@@ -10,12 +10,12 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import wraps
 from multiprocessing import active_children, get_context
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
 from forensiclib.api.opening import Engine
-from forensiclib.api.run import Run
+from forensiclib.api.run import Run, Shadows
 from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
@@ -34,6 +34,9 @@ WithOpt = Annotated[
 ]
 RecoveryOpt = Annotated[
     list[str] | None, typer.Option("--recovery-key", metavar="TEXT", help="Recovery key for locked volumes; may be repeated.")
+]
+ShadowsOpt = Annotated[
+    str, typer.Option("--shadows", metavar="WHICH", help="Shadow copies too, where they differ: kept, or deleted (and kept) ones.")
 ]
 KeyFileOpt = Annotated[list[str] | None, typer.Option("--key-file", metavar="FILE", help="Key file for locked volumes; may be repeated.")]
 
@@ -83,6 +86,13 @@ def engine_named(name: str) -> Engine:
     raise UsageError(f"no engine {name!r}; there are native, tsk")
 
 
+def shadows_named(name: str) -> Shadows:
+    """The shadow copies that jobs look into; UsageError for an unknown word."""
+    if name in ("none", "kept", "deleted"):
+        return cast(Shadows, name)
+    raise UsageError(f"no shadow copies {name!r}; there are none, kept, deleted")
+
+
 class _Stop:
     """Ctrl-C asks the job to stop; a second one ends it at once."""
 
@@ -126,12 +136,13 @@ def running(
     shown: int | None = None,
     recovery: list[str] | None = None,
     key_files: list[str] | None = None,
+    shadows: str = "none",
 ) -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
     findings (at most ``shown``) printed at the end."""
     stop = _Stop()
     keys = Keys(passwords or (), recovery=recovery or (), keyfile=[_key_file(path) for path in key_files or ()])
-    run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True)
+    run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True, shadows=shadows_named(shadows))
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None
     bar = _bar() if sys.stderr.isatty() else None

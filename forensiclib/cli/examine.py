@@ -16,6 +16,7 @@ from forensiclib.cli._shared import (
     KeyFileOpt,
     PasswordOpt,
     RecoveryOpt,
+    ShadowsOpt,
     StrictOpt,
     clean,
     default_jobs,
@@ -39,14 +40,14 @@ def command(
     engine: EngineOpt = "native",
     password: PasswordOpt = None, recovery_key: RecoveryOpt = None, key_file: KeyFileOpt = None,
     json: JsonOpt = False,
-    strict: StrictOpt = False,
+    strict: StrictOpt = False, shadows: ShadowsOpt = "none",
 ) -> None:  # fmt: skip
     """Verify, list, hash, recover, extract, carve: one case folder with tables and report.html.
 
     Exit 4 when the image fails its verification; the case is complete all the same.
     """
     chosen = engine_named(engine)
-    with running(jobs, password, strict, SHOWN, recovery_key, key_file) as run:
+    with running(jobs, password, strict, SHOWN, recovery_key, key_file, shadows) as run:
         result = examine(evidence, case, run=run, extractors=only or (), engine=chosen, verify=not no_verify, carving=not no_carving)
         ok = result.verification.ok if result.verification else None
         emit({"case": str(result.path), "verified": ok, "counts": result.counts}, f"case folder: {clean(result.path)}", json)

@@ -23,8 +23,8 @@ def command(
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
-        segments = f"{len(image.parts)} segment{'' if len(image.parts) == 1 else 's'}"
-        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {segments}", json)
+        count = len(image.parts)
+        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {count} segment{'s' * (count != 1)}", json)
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
                 if value:
@@ -36,7 +36,7 @@ def command(
             parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes at {volume.start:,}"]
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
-            emit(facts, "; ".join(parts + [f"{name} {clean(value)}" for name, value in facts["lock"].items() if value]), json)
+            emit(facts, "; ".join(parts + [f"{n} {clean(v)}" for n, v in (facts["lock"] | facts["facts"]).items() if v]), json)
 
 
 def _date(name: str, value: str) -> str:
@@ -54,7 +54,7 @@ def _volume(volume: OpenVolume) -> dict[str, Any]:
         except EvidenceError as error:
             problem = f"{error.what}: {error.found}"
     return {
-        "row": "volume", "name": volume.name, "scheme": volume.scheme, "kind": volume.kind, "type": volume.type_code,
-        "label": label, "start": volume.start, "size": volume.size, "state": volume.state, "locked": volume.locked,
+        "row": "volume", "name": volume.name, "scheme": volume.scheme, "kind": volume.kind, "type": volume.type_code, "label": label,
+        "start": volume.start, "size": volume.size, "state": volume.state, "locked": volume.locked, "facts": dict(volume.facts),
         "filesystem": found, "problem": problem, "lock": {"format": volume.lock.format, **volume.lock.facts} if volume.lock else {},
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EngineOpt, JsonOpt, OneEvidence, WithOpt, clean, emit, engine_named, running
+from forensiclib.cli._shared import EngineOpt, JsonOpt, OneEvidence, ShadowsOpt, WithOpt, clean, emit, engine_named, running
 from forensiclib.core.errors import UsageError
 from forensiclib.core.time import Timestamp
 
@@ -22,11 +22,12 @@ def command(
     engine: EngineOpt = "native",
     json: JsonOpt = False,
     others: WithOpt = None,
+    shadows: ShadowsOpt = "none",
 ) -> None:
-    """List files: state, size, last write, path. Without a path every volume's root."""
+    """List files: state, size, last write, path. Without a path every volume's root; a shadow copy's when it is named (2.vss1)."""
     chosen = engine_named(engine)
     name, _, path = where.partition(":")
-    with running() as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
         listing = [(v, v.filesystem(chosen).table()) for v in (image.volume(name),)] if where else image.listing(chosen)
         for volume, table in listing:
             _show(volume, list(table.rows()), path.strip("/"), recursive, deleted, json)

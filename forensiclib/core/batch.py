@@ -116,6 +116,10 @@ class Batch:
         kept = [new.pop(c.name, c) for c in self.columns]
         return Batch(self.length, (*kept, *new.values()), self.metadata)
 
+    def take(self, rows: Sequence[int]) -> Batch:
+        """These rows alone, in this order."""
+        return Batch(len(rows), tuple(_taken(c, rows) for c in self.columns), self.metadata)
+
     def __arrow_c_schema__(self) -> object:
         return self._arrow().__arrow_c_array__()[0]
 
@@ -133,6 +137,20 @@ class Batch:
         children = [_to_nanoarrow(na, c, self.length) for c in self.columns]
         schema = na.struct({c.name: child.schema for c, child in zip(self.columns, children, strict=True)})
         return na.c_array_from_buffers(schema, self.length, [None], children=children)
+
+
+def _taken(column: Column, rows: Sequence[int]) -> Column:
+    validity = None if column.validity is None else _validity([1 if column.valid(i) else None for i in rows])
+    data = memoryview(column.data).cast("B") if len(column.data) else memoryview(b"")
+    if column.offsets is None:
+        width = array(FIXED[column.type]).itemsize if column.type in FIXED else 1
+        picked = b"".join([data[i * width : (i + 1) * width] for i in rows])
+        return Column(column.name, column.type, picked, None, validity, column.categories)
+    width = 8 if column.type == "list_int64" else 1
+    offsets = memoryview(column.offsets).cast("B").cast("q")
+    picked = b"".join([data[offsets[i] * width : offsets[i + 1] * width] for i in rows])
+    ends = array("q", accumulate((offsets[i + 1] - offsets[i] for i in rows), initial=0))
+    return Column(column.name, column.type, picked, ends, validity, column.categories)
 
 
 def _nanoarrow() -> Any:

@@ -153,6 +153,7 @@ class VolumeLayer(Declaration):
                            is missing or stale where the layer can do without it is a finding
     joins                  open gets all members at once; False: each by itself
     consumes               whether a member is nothing else besides (a snapshot's volume is)
+    deep                   open reads the whole volume, for what was deleted: asked only when the run wants that
     order                  lower is asked first
     disks(source)          whether a whole disk looks like a member; asked before its partition table is read, which in a member may be
                            that of the array. When the layer makes nothing of it, the table is read after all. None: members are
@@ -162,6 +163,7 @@ class VolumeLayer(Declaration):
     order: int = 50
     joins: bool = True
     consumes: bool = True
+    deep: bool = False
     disks: Callable[[ByteSource], bool] | None = None
     probe: Callable[[ByteSource], bool]
     open: Callable[[Sequence[Volume], Budget], list[Volume]]

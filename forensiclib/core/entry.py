@@ -17,7 +17,8 @@ from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 
 __all__ = [
-    "FILES_SCHEMA", "Check", "Entry", "FileSystem", "Image", "Kind", "Lock", "Seal", "Snapshot", "Stream", "Verdict", "Volume", "beneath",
+    "FILES_SCHEMA", "Check", "Entry", "FileSystem", "Image", "Kind", "Lock", "Seal", "Shadow", "Snapshot", "Stream", "Verdict", "Volume",
+    "beneath",
 ]  # fmt: skip
 
 Kind = Literal["file", "directory", "link", "device", "fifo", "socket", "special", "unknown"]
@@ -186,6 +187,20 @@ class Lock(ABC):
         keys opens it, without a word of any key; other EvidenceErrors for damage."""
 
 
+class Shadow(ABC):
+    """A snapshot that is a volume with other bytes here and there. Ranges are (start, length), ascending and apart."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def changed(self) -> Sequence[tuple[int, int]]:
+        """Where its bytes are not those at the same place of the volume as it is."""
+
+    @abstractmethod
+    def foreign(self) -> Sequence[tuple[int, int]]:
+        """What is not part of it: what is read there is of a later time, or nothing."""
+
+
 class Volume(_Over):
     """A range of an image that can hold a file system, or what a layer (LVM, RAID, a snapshot) makes of such ranges.
 
@@ -195,9 +210,11 @@ class Volume(_Over):
     start    byte offset in the image; -1 when its bytes do not lie there one after the other as they are: see trace
     state    "allocated", "deleted" (found, but in no table), "slack" (a gap between volumes), or "snapshot"
     locked   True while encrypted and not unlocked
+    facts    what else its table says, by name; spans   where each of these stands
+    shadow   what sets a snapshot apart from the volume that it is of; None for what is no snapshot, or one that does not know
     """
 
-    __slots__ = ("index", "kind", "label", "locked", "scheme", "start", "state", "type_code")
+    __slots__ = ("facts", "index", "kind", "label", "locked", "scheme", "shadow", "spans", "start", "state", "type_code")
 
     def __init__(
         self,
@@ -211,8 +228,14 @@ class Volume(_Over):
         label: str = "",
         state: State = "allocated",
         locked: bool = False,
+        facts: Mapping[str, str] | None = None,
+        spans: Mapping[str, Span] | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         super().__init__(data)
+        self.facts: Mapping[str, str] = dict(facts or {})
+        self.spans: Mapping[str, Span] = dict(spans or {})
+        self.shadow = shadow
         self.index, self.start, self.scheme = index, start, scheme
         self.kind, self.type_code, self.label = kind, type_code, label
         self.state, self.locked = state, locked

@@ -1,0 +1,1 @@
+"""Volume shadow copies of Windows."""
