@@ -77,7 +77,7 @@ class Run:
             place = f"{where}: {finding.where}" if where and finding.where and finding.where != where else finding.where or where
             self.report(replace(finding, where=place, room=finding.room or room))
 
-        return Budget(self.limits, self.cancelled, report, room)
+        return Budget(self.limits, self.cancelled, report, room, threads=self.threads, progress=self.progress)
 
     def check(self) -> None:
         """Raise Cancelled when the caller wants to stop."""
