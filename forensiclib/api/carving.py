@@ -24,6 +24,7 @@ from forensiclib.core.declare import Carver, Find
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, fill_bad
 from forensiclib.core.span import merge
@@ -146,6 +147,7 @@ def carve(
     engine: Engine = "native",
     decode: Decoder | None = None,
     depth: int = 4,
+    keys: Keys | None = None,
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
     others in ascending offset, then those in decoded regions.
@@ -155,8 +157,9 @@ def carve(
     types       carver names; empty is all.  known   SHA-256 hex -> path of content that is listed already
     blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
     decode      what is decoded and carved too (api.searching.decoding); depth   levels of it
+    keys        for locked volumes, instead of the run's
     """
-    image.run = run
+    image.use(run, keys)
     carvers = run.catalog.carvers
     if types:
         unknown = set(types) - {c.name for c in carvers}

@@ -19,6 +19,7 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
+from forensiclib.crypto._looks import looks_random, structureless
 from forensiclib.hashing.digest import Digests, digest
 
 __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
@@ -90,6 +91,11 @@ class OpenVolume(Volume):
         """Formats whose probe says yes, in the order they would be tried."""
         return tuple(f for f in self.run.catalog.filesystems if (f.engine == engine or engine == "native") and f.probe(self))
 
+    @property
+    def unknown(self) -> bool:
+        """Nothing was recognised on it: it may be encrypted in a way that shows with a key only."""
+        return not (self.lock or self.member_of or self.state == "slack" or self.candidates())
+
     def filesystem(self, engine: Engine = "native") -> FileSystem:
         """The file system on the volume; the same object at every call.
 
@@ -113,7 +119,9 @@ class OpenVolume(Volume):
                 tried.append(f"{form.name}: {error}")
         if tried:
             raise Unsupported("file system", self._span(), "; ".join(tried))
-        raise Unsupported("file system", self._span(), "no known file system begins here")
+        entropy = 0.0 if self.lock else structureless(self)
+        found = f"; its bytes have no structure ({entropy:.4f} bits each): it may be an encrypted container, which only a key shows"
+        raise Unsupported("file system", self._span(), "no known file system begins here" + (found if entropy else ""))
 
     def mount(self, system: FileSystem) -> None:
         """Take a file system that was opened elsewhere as this volume's own."""
@@ -165,9 +173,12 @@ def table(source: ByteSource, run: Run, sector_size: int, where: str) -> list[Vo
 
 
 class OpenImage(Image):
-    """An opened image: a ByteSource of its media, a context manager, the first step of the staircase."""
+    """An opened image: a ByteSource of its media, a context manager, the first step of the staircase.
 
-    __slots__ = ("_volumes", "others", "paths", "run", "snapshot")
+    lock   what was recognised of the encryption of the whole disk, when its volumes were asked for; None for none
+    """
+
+    __slots__ = ("_disk", "_volumes", "lock", "others", "paths", "run", "snapshot")
 
     def __init__(self, image: Image, paths: tuple[str, ...], run: Run, snapshot: str = "", others: Sequence[OpenImage] = ()) -> None:
         super().__init__(
@@ -185,6 +196,8 @@ class OpenImage(Image):
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
+        self._disk: ByteSource = self.data
+        self.lock: Lock | None = None
 
     def __enter__(self) -> OpenImage:
         return self
@@ -216,6 +229,12 @@ class OpenImage(Image):
         )
         return Verification(dict(self.hashes), result)
 
+    def use(self, run: Run, keys: Keys | None = None) -> None:
+        """Work for that run from now on, with these keys instead of its own when they are given."""
+        self.run = run
+        if keys is not None:
+            self.volumes(keys)
+
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
         there is no partition table. Then the volumes that these make (LVM, RAID, snapshots), named after the first
@@ -223,7 +242,7 @@ class OpenImage(Image):
         replaces those of the Run."""
         if keys is not None and keys != self.run.keys:
             self.run.keys = keys
-            if self._volumes is not None and any(v.locked for v in self._volumes):
+            if self._volumes is not None and any(v.locked or v.unknown for v in self._volumes):
                 for volume in self._volumes:
                     volume.close()
                 self._volumes = None
@@ -232,11 +251,12 @@ class OpenImage(Image):
             files.mount(self.tree)
             self._volumes = [files]
         if self._volumes is None:
-            self._volumes = stacked(self, table(self.data, self.run, self.sector_size, self.name) or [self._whole()])
+            self._disk, self.lock = _disk_opened(self)
+            self._volumes = stacked(self, table(self._disk, self.run, self.sector_size, self.name) or [self._whole()])
         return self._volumes
 
     def _whole(self) -> Volume:
-        return Volume(self.data, index=0, start=0, scheme="none", kind="whole image")
+        return Volume(self._disk, index=0, start=0, scheme="none", kind="whole image")
 
     def volume(self, name: str) -> OpenVolume:
         """The volume of that name ("2"); UsageError when there is none."""
@@ -341,6 +361,7 @@ def open_image(
     format: str | None = None,
     snapshot: str = "",
     others: Sequence[str | os.PathLike[str] | Sequence[str | os.PathLike[str]]] = (),
+    keys: Keys | None = None,
 ) -> OpenImage:
     """Open evidence read-only.
 
@@ -350,10 +371,13 @@ def open_image(
     snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
     others     further images whose volumes are members of what is on this one (disks of an array, of a volume group); all
                their volumes are listed too. Digests and verify() are of the first alone
+    keys       for locked volumes; they replace those of the Run
     Raises UsageError for a path that is not there, EvidenceError when the content cannot be opened: a
     container that is damaged is never read as raw instead.
     """
     run = run or Run()
+    if keys is not None:
+        run.keys = keys
     if others:
         with ExitStack() as opened:
             first = opened.enter_context(open_image(evidence, run=run, format=format, snapshot=snapshot))
@@ -416,6 +440,8 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
                 made += _layered(image, layer, group)
             asked.update((layer.name, v.name) for v in members)
         for volume in fresh:
+            if volume.lock is not None and not volume.locked:
+                made += [_opened(image, other, volume, f"{volume.name}.{other.scheme}{other.index}") for other in volume.lock.others]
             if not _may_join(volume) or len(volume.layers) < 3:
                 continue  # partition tables are looked for in what layers and keys gave; the image's own was read
             for inner in table(volume, run, image.sector_size, f"volume {volume.name}"):
@@ -462,11 +488,12 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     run = image.run
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
+    if _decrypted(plain):
+        plain.lock = image.lock
     if volume.state == "slack" or volume.locked:
         return plain
     for form in run.catalog.encryptions:
-        given = run.keys.passwords or run.keys.keyfiles or run.keys.recovery
-        if form.unmarked and (not given or plain.candidates()):
+        if form.disk or (form.unmarked and (not run.keys or plain.candidates() or plain.lock)):
             continue
         if not form.probe(plain):
             continue
@@ -492,4 +519,36 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
             type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked,
         )  # fmt: skip
         return OpenVolume(image, facts, run, plain.name, (*plain.layers, form.name), lock)
+    if image.lock is not None and image._disk is image.data and looks_random(volume.read_at(0, 512)) and not plain.candidates():
+        volume.locked = True  # a part of what the disk's boot loader would decrypt
+        return OpenVolume(image, volume, run, plain.name, plain.layers, image.lock)
     return plain
+
+
+def _decrypted(volume: OpenVolume) -> bool:
+    """Whether its first sector is what the encryption of the whole disk gave."""
+    lock = volume.image.lock
+    return lock is not None and any(lock.format in span.via for span in volume.trace(0, 512))
+
+
+def _disk_opened(image: OpenImage) -> tuple[ByteSource, Lock | None]:
+    """The disk, decrypted when a key opens the encryption of its system; and the lock, when it is certain that there is one."""
+    run = image.run
+    for form in run.catalog.encryptions:
+        if not form.disk or not form.probe(image.data):
+            continue
+        budget = run.budget(form.name, image.name)
+        try:
+            lock = form.open(image.data, budget)
+            if not run.keys and not lock.facts:
+                continue
+            return lock.unlock(run.keys, budget), lock
+        except NotThisFormat:
+            continue
+        except Locked as error:
+            if lock.facts:  # its boot loader names it
+                budget.report(error)
+                return image.data, lock
+        except EvidenceError as error:
+            budget.report(error)
+    return image.data, None

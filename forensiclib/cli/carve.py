@@ -9,8 +9,9 @@ import typer
 from forensiclib.api import open_image
 from forensiclib.api.carving import carve
 from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of
-from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, StrictOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import NO_KEYS, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 from forensiclib.hashing.blockset import BlockSet
 
 NAME = "carve"
@@ -29,13 +30,14 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Find files by structure, at every byte offset, and write them (those not proven to their end to DIR/unproven): offset,
     bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
-    with running(jobs, strict=strict) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(jobs, keys, strict) as run, open_image(evidence, run=run, others=others or ()) as image:
         blocks = BlockSet.load(known) if known else None
         decoder = decoder_of(run, decode)
         for hit in carve(run, image, to=to, everything=everything, types=types or (), blocks=blocks, decode=decoder, depth=depth):

@@ -9,20 +9,19 @@ import typer
 from forensiclib.api.examining import examine
 from forensiclib.cli._shared import (
     CHECK_FAILED,
+    NO_KEYS,
     EngineOpt,
     EvidenceArg,
     JobsOpt,
     JsonOpt,
-    KeyFileOpt,
-    PasswordOpt,
-    RecoveryOpt,
     StrictOpt,
     clean,
     default_jobs,
     emit,
     engine_named,
     running,
-)  # fmt: skip
+)
+from forensiclib.core.keys import Keys
 
 NAME = "examine"
 SHOWN = 20
@@ -37,16 +36,16 @@ def command(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not hash the image; the ledger will say so.")] = False,
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
     engine: EngineOpt = "native",
-    password: PasswordOpt = None, recovery_key: RecoveryOpt = None, key_file: KeyFileOpt = None,
     json: JsonOpt = False,
     strict: StrictOpt = False,
-) -> None:  # fmt: skip
+    keys: Keys = NO_KEYS,
+) -> None:
     """Verify, list, hash, recover, extract, carve: one case folder with tables and report.html.
 
     Exit 4 when the image fails its verification; the case is complete all the same.
     """
     chosen = engine_named(engine)
-    with running(jobs, password, strict, SHOWN, recovery_key, key_file) as run:
+    with running(jobs, keys, strict, SHOWN) as run:
         result = examine(evidence, case, run=run, extractors=only or (), engine=chosen, verify=not no_verify, carving=not no_carving)
         ok = result.verification.ok if result.verification else None
         emit({"case": str(result.path), "verified": ok, "counts": result.counts}, f"case folder: {clean(result.path)}", json)

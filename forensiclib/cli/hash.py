@@ -8,8 +8,9 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import hash_files
-from forensiclib.cli._shared import EngineOpt, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, engine_named, running
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, engine_named, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 from forensiclib.hashing.blocks import block_hashes, block_rows
 from forensiclib.hashing.digest import digest
 
@@ -26,6 +27,7 @@ def command(
     engine: EngineOpt = "native",
     json: JsonOpt = False,
     strict: StrictOpt = False,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Compute digests, several in one pass: of the media, with --files of every file, with --blocks of every block (one
     algorithm, md5 if none is named)."""
@@ -33,7 +35,7 @@ def command(
     chosen = engine_named(engine)
     if blocks and files:
         raise UsageError("--blocks is of the media; --files is of whole files")
-    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
+    with running(jobs, keys, strict) as run, open_image(evidence, run=run) as image:
         if blocks:
             only = "md5" if names == DEFAULT else algorithms
             batches = block_hashes(

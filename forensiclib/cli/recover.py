@@ -8,7 +8,20 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import recover
-from forensiclib.cli._shared import EngineOpt, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, WithOpt, clean, emit, engine_named, running
+from forensiclib.cli._shared import (
+    NO_KEYS,
+    EngineOpt,
+    EvidenceArg,
+    JobsOpt,
+    JsonOpt,
+    StrictOpt,
+    WithOpt,
+    clean,
+    emit,
+    engine_named,
+    running,
+)
+from forensiclib.core.keys import Keys
 
 NAME = "recover"
 
@@ -21,10 +34,11 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Write deleted files; clusters that belong to another file now read as zero, and are reported."""
     chosen, count = engine_named(engine), 0
-    with running(jobs, strict=strict) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(jobs, keys, strict) as run, open_image(evidence, run=run, others=others or ()) as image:
         for item in recover(run, image, to, chosen):
             count += 1
             row = {

@@ -11,7 +11,8 @@ from forensiclib.api.hitfiles import HitFiles
 from forensiclib.api.searching import DEFAULT, search
 from forensiclib.cli._hits import show, summary
 from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of, listed, query_of
-from forensiclib.cli._shared import EngineOpt, JobsOpt, JsonOpt, OneEvidence, PasswordOpt, StrictOpt, engine_named, running
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, JobsOpt, JsonOpt, OneEvidence, StrictOpt, engine_named, running
+from forensiclib.core.keys import Keys
 
 NAME = "search"
 Names = list[str] | None
@@ -37,13 +38,13 @@ def command(
     depth: DepthOpt = 4,
     jobs: JobsOpt = 1,
     engine: EngineOpt = "native",
-    password: PasswordOpt = None,
     json: JsonOpt = False,
     strict: StrictOpt = False,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Search files, slack, free space and names; each hit says where it is, in which encoding, and which bytes it is."""
     chosen = engine_named(engine)
-    with running(jobs, password, strict) as run:
+    with running(jobs, keys, strict) as run:
         query, wanted = query_of(run, terms or [], words or [], condition, regex, patterns or [], yara or [], encodings, form)
         query = query.with_options(ignore_case=ignore_case, whole_word=whole_word)
         decoder = decoder_of(run, decode, query.words)

@@ -66,7 +66,7 @@ def pbkdf2(name: str, secret: bytes, salt: bytes, rounds: int, size: int, budget
 def pbkdf2_many(
     name: str, secret: bytes, salts: Sequence[bytes], rounds: int, blocks: range, budget: Budget, tick: Callable[[], None] = lambda: None
 ) -> list[bytes]:
-    """PBKDF2-HMAC of one secret over several salts side by side: of each the digest-sized blocks of those numbers (from 0) of the derived key.
+    """PBKDF2-HMAC of one secret over several salts side by side: of each derived key the digest-sized blocks of those numbers, from 0.
 
     ``tick`` is called, and the budget asked, many times a second. Raises as pbkdf2 does.
     """

@@ -14,7 +14,7 @@ _SAMPLES, _PIECE = 16, 4096
 
 
 def looks_random(sector: bytes) -> bool:
-    """Whether 512 bytes may be ciphertext. Random ones have 221 different values, give or take 6; code, text and tables do not reach 170."""
+    """Whether 512 bytes may be ciphertext. Random ones have 221 different values, give or take 6; code and text do not reach 170."""
     return len(sector) >= 512 and len(set(sector[:512])) > 170
 
 

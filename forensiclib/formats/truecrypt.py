@@ -1,6 +1,7 @@
 """The volume header of TrueCrypt and VeraCrypt, as it is when decrypted; the salt before it is never encrypted.
 
-References: TrueCrypt User's Guide 7.1a, "TrueCrypt Volume Format Specification"; VeraCrypt documentation, "VeraCrypt Volume Format Specification".
+TrueCrypt User's Guide 7.1a, "TrueCrypt Volume Format Specification"; VeraCrypt documentation, "VeraCrypt Volume Format
+Specification".
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from forensiclib.formats._dsl import Bytes, Struct, layout, u16be, u32be, u64be
 
 __all__ = [
-    "BACKUP", "BACKUP_HIDDEN", "BOOT_LOADERS", "BOOT_SECTOR", "FLAG_IN_PLACE", "FLAG_SYSTEM", "HEADER", "HEADER_LAYOUT", "HEADER_SIZE", "HIDDEN",
-    "KEYS_AT", "MAGICS", "OLD_HIDDEN", "SALT", "UNIT",
+    "BACKUP", "BACKUP_HIDDEN", "BOOT_LOADERS", "BOOT_SECTOR", "FLAG_IN_PLACE", "FLAG_SYSTEM", "HEADER", "HEADER_LAYOUT", "HEADER_SIZE",
+    "HIDDEN", "KEYS_AT", "MAGICS", "OLD_HIDDEN", "SALT", "UNIT",
 ]  # fmt: skip
 
 SALT, HEADER_SIZE, UNIT, KEYS_AT = 64, 512, 512, 192

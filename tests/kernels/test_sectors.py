@@ -40,8 +40,12 @@ def encrypted(cipher, key, block, level=None):
         ("camellia", CAMELLIA[:24], CAMELLIA[:16], "b4993401b3e996f84ee5cee7d79b09b9"),
         ("camellia", CAMELLIA, CAMELLIA[:16], "9acc237dff16d76c20ef7c919e3a7509"),
         # RFC 7801, 5.5
-        ("kuznyechik", X("8899aabbccddeeff0011223344556677fedcba98765432100123456789abcdef"), X("1122334455667700ffeeddccbbaa9988"),
-         "7f679d90bebc24305a468d42b9d4edcd"),
+        (
+            "kuznyechik",
+            X("8899aabbccddeeff0011223344556677fedcba98765432100123456789abcdef"),
+            X("1122334455667700ffeeddccbbaa9988"),
+            "7f679d90bebc24305a468d42b9d4edcd",
+        ),
     ],
 )
 def test_published_blocks(cipher, key, block, out, level):

@@ -1,4 +1,4 @@
-"""From passwords, key files and PIMs to header keys: which derivations there are, and all of them tried in the order of their likelihood."""
+"""From passwords, key files and PIMs to header keys: which derivations there are, and all of them tried, the likely ones first."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MOST = 192
 """Bytes of the longest header key: three ciphers with two keys each."""
 _POOL, _LARGE_POOL, _KEY_FILE = 64, 128, 1 << 20
 _TITLES = {
-    "sha512": "SHA-512", "sha256": "SHA-256", "sha1": "SHA-1", "blake2s": "BLAKE2s-256", "ripemd160": "RIPEMD-160", "whirlpool": "Whirlpool",
-    "streebog512": "Streebog", "argon2id": "Argon2id",
+    "sha512": "SHA-512", "sha256": "SHA-256", "sha1": "SHA-1", "blake2s": "BLAKE2s-256", "ripemd160": "RIPEMD-160",
+    "whirlpool": "Whirlpool", "streebog512": "Streebog", "argon2id": "Argon2id",
 }  # fmt: skip
 
 
@@ -61,7 +61,9 @@ class Derivation:
         """That part of the header key for each salt."""
         if self.hash == "argon2id":
             if self.memory << 10 > budget.limits.derivation or self.rounds * (self.memory << 10) > WORK:
-                raise LimitExceeded("Argon2id", None, "needs more memory or time than Limits.derivation allows")  # how much would tell the PIM
+                raise LimitExceeded(
+                    "Argon2id", None, "needs more memory or time than Limits.derivation allows"
+                )  # how much would tell the PIM
             return [argon2("argon2id", secret, salt, self.rounds, self.memory, 1, MOST, budget) for salt in salts]
         return pbkdf2_many(self.hash, secret, salts, self.rounds, part, budget, tick)
 
@@ -109,7 +111,7 @@ def secrets(keys: Keys) -> list[Secret]:
 
 
 def _pool(files: Sequence[bytes], size: int) -> bytes:
-    """What key files add to a password (TrueCrypt User's Guide, "Keyfiles"): the CRC-32 after each byte of the first MiB, added byte by byte."""
+    """What key files add to a password (TrueCrypt User's Guide, "Keyfiles"): the CRC-32 after each byte of the first MiB, byte by byte."""
     if not files:
         return b""
     pool = [0] * size
@@ -141,10 +143,7 @@ def tried(ways: Sequence[Derivation], secret: Secret, heads: Sequence[bytes], ch
     """
     salts = [head[:SALT] for head in heads]
     jobs = [(way, way_secret) for way in ways if (way_secret := secret.old if way.brand == "TrueCrypt" else secret.new)]
-    for way, keys in _derived(jobs, salts, budget):
-        if [i for i, key in enumerate(keys) if check(way, i, key)]:
-            return True
-    return False
+    return any([i for i, key in enumerate(keys) if check(way, i, key)] for way, keys in _derived(jobs, salts, budget))
 
 
 def _derived(jobs: Sequence[tuple[Derivation, bytes]], salts: Sequence[bytes], budget: Budget) -> Iterator[tuple[Derivation, list[bytes]]]:

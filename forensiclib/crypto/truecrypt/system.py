@@ -1,4 +1,4 @@
-"""Disks whose system TrueCrypt or VeraCrypt encrypted: the partition table is plain, the header lies in the last sector of the first track."""
+"""Disks whose system TrueCrypt or VeraCrypt encrypted: the partition table is plain, the header ends the first track."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TrueCrypt and VeraCrypt volumes: containers and partitions. Nothing announces one; only a key that opens its header shows that it is one."""
+"""TrueCrypt and VeraCrypt volumes: containers and partitions. Nothing announces one; only a key that opens its header shows it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from forensiclib.formats.truecrypt import BACKUP, BACKUP_HIDDEN, FLAG_IN_PLACE, 
 
 __all__ = ["ENCRYPTION", "TrueCryptLock", "area", "open_truecrypt"]
 
-NORMAL, INNER, OLD, COPY, INNER_COPY = "volume", "hidden volume", "hidden volume (old place)", "backup of the volume", "backup of the hidden volume"
+NORMAL, INNER, OLD, COPY, INNER_COPY = (
+    "volume",
+    "hidden volume",
+    "hidden volume (old place)",
+    "backup of the volume",
+    "backup of the hidden volume",
+)
 _BOTH = {NORMAL: (NORMAL, COPY), INNER: (INNER, INNER_COPY, OLD)}
 SMALLEST = 16 << 10
 """Bytes: TrueCrypt 1.0 made nothing smaller."""
@@ -29,7 +35,8 @@ SMALLEST = 16 << 10
 def heads(source: ByteSource) -> list[Head]:
     """The places of headers whose bytes may be one: the volume's, the hidden volume's, the two copies at the end, the old place."""
     places = (
-        (NORMAL, 0), (INNER, HIDDEN), (COPY, source.size - BACKUP), (INNER_COPY, source.size - BACKUP_HIDDEN), (OLD, source.size - OLD_HIDDEN),
+        (NORMAL, 0), (INNER, HIDDEN), (COPY, source.size - BACKUP), (INNER_COPY, source.size - BACKUP_HIDDEN),
+        (OLD, source.size - OLD_HIDDEN),
     )  # fmt: skip
     out, seen = [], set[int]()
     for role, at in places:
@@ -116,7 +123,7 @@ class TrueCryptLock(Lock):
             budget.report(Finding.note("encrypted volume", words, span=inner.head.span))
         for one in (outer, inner):
             if one is not None and one.head.role in (COPY, INNER_COPY):
-                words = f"opened by the header that is the {one.head.role}, at {one.head.at:,}: the first one is damaged, or has another password"
+                words = f"opened by the {one.head.role}, at {one.head.at:,}: the first header is damaged, or has another password"
                 budget.report(Finding.note("volume header", words, span=one.head.span))
         return plain
 
