@@ -49,13 +49,19 @@ class Derivation:
         """ "SHA-512"."""
         return _TITLES[self.hash]
 
-    @property
-    def parts(self) -> tuple[range, ...]:
-        """The blocks of the derived key to make at a time: all at once where vectors make them side by side."""
+    def steps(self, heads: int) -> Iterator[tuple[list[int], range]]:
+        """What to derive at a time, (numbers of heads, blocks of their keys): all at once where vectors make them side by side; else one
+        head after the other, first what single ciphers need, then what cascades do."""
+        each = range(heads)
         if self.hash == "argon2id":
-            return (range(1),)
-        blocks = -(-MOST // digest_size(self.hash))
-        return (range(1), range(1, blocks)) if self.hash in ("whirlpool", "streebog512") else (range(blocks),)
+            yield from (([i], range(1)) for i in each)
+            return
+        blocks = range(-(-MOST // digest_size(self.hash)))
+        if self.hash in ("whirlpool", "streebog512"):
+            yield from (([i], blocks[:1]) for i in each)
+            yield from (([i], blocks[1:]) for i in each)
+        else:
+            yield list(each), blocks
 
     def keys(self, secret: bytes, salts: Sequence[bytes], part: range, budget: Budget, tick: Callable[[], None]) -> list[bytes]:
         """That part of the header key for each salt."""
@@ -177,9 +183,10 @@ def _steps(way: Derivation, secret: bytes, salts: Sequence[bytes], budget: Budge
     """The keys of all salts, growing part by part."""
     have = [b""] * len(salts)
     try:
-        for part in way.parts:
-            have = [a + b for a, b in zip(have, way.keys(secret, salts, part, budget, tick), strict=True)]
-            yield have
+        for which, part in way.steps(len(salts)):
+            for i, more in zip(which, way.keys(secret, [salts[i] for i in which], part, budget, tick), strict=True):
+                have[i] += more
+            yield [key if i in which else b"" for i, key in enumerate(have)]  # the others were checked
     except EvidenceError as error:  # a PIM that asks for hours, more memory than is allowed
         if error.what == "time":
             raise

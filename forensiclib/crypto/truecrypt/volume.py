@@ -28,6 +28,8 @@ NORMAL, INNER, OLD, COPY, INNER_COPY = (
     "backup of the hidden volume",
 )
 _BOTH = {NORMAL: (NORMAL, COPY), INNER: (INNER, INNER_COPY, OLD)}
+_TRIES = (("TrueCrypt", (NORMAL, INNER, OLD, COPY, INNER_COPY)), ("VeraCrypt", (NORMAL, INNER)), ("VeraCrypt", (COPY, INNER_COPY)))
+"""Whose way of derivation is tried on which headers: the quick ones first, then the likely places."""
 SMALLEST = 16 << 10
 """Bytes: TrueCrypt 1.0 made nothing smaller."""
 
@@ -98,13 +100,11 @@ class TrueCryptLock(Lock):
             if secret.password in used:
                 continue  # it opened the other volume
             left = [h for h in self._heads if not any(r in found for roles in _BOTH.values() if h.role in roles for r in roles)]
-            first = [h for h in left if h.role in (NORMAL, INNER)]
-            rest = [h for h in left if h not in first]
-            new = opened(first, secret, ways, budget) if first else {}
-            if not new and rest:
-                new = opened([h for h in rest if h.role == OLD], secret, [w for w in ways if w.brand == "TrueCrypt"], budget)
-            if not new and rest:
-                new = opened([h for h in rest if h.role != OLD], secret, ways, budget)
+            new: dict[str, Opened] = {}
+            for brand, roles in _TRIES:
+                asked = [h for h in left if h.role in roles]
+                if asked and not new:
+                    new = opened(asked, secret, [w for w in ways if w.brand == brand], budget)
             if new:
                 used.add(secret.password)
                 found |= new
