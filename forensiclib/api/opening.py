@@ -295,6 +295,8 @@ class OpenImage(Image):
                 out.append((volume, volume.filesystem(engine).table()))
             except EvidenceError as error:
                 self.run.budget("listing").report(error, f"volume {volume.name}")
+                if volume.locked:
+                    self.run.ledger.skipped("files", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
         return out
 
 

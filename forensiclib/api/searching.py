@@ -196,6 +196,10 @@ def _volumes(run: Run, image: OpenImage, where: Sequence[str], engine: Engine) -
             continue  # its volumes are searched
         if volume.locked:
             run.ledger.skipped("search", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
+            try:
+                volume.filesystem(engine)
+            except EvidenceError as error:
+                run.budget("search").report(error, f"volume {volume.name}")
             continue
         table: Batch | None = None
         if volume.state != "slack" and set(where) - {"raw"}:

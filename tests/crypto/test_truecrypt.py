@@ -20,8 +20,6 @@ from forensiclib.crypto.truecrypt import derive, system, volume
 from forensiclib.crypto.truecrypt.schemes import LEGACY, MODERN
 from forensiclib.testing.contracts import SourceContract
 
-SLOW = ("argon2id", "whirlpool", "stribog512")
-"""Derivations of VeraCrypt's that come late and take seconds: one image of each is enough."""
 OUTER, INNER, LONG = "a" * 12, "b" * 12, "".join(c * 12 for c in "abcdef")
 NAMES = [
     "tc_1-ripemd160-cbc-aes",
@@ -142,10 +140,8 @@ def serial(source) -> str:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.bulk] if n.startswith("v") else []) for n in NAMES])
 def test_each_image_opens_with_the_cipher_and_hash_of_its_name(unpacked, name):
-    if name.startswith(("vc", "sys")) and not _compiled():
-        pytest.skip("hours without compiled kernels")
     folder, budget = unpacked("tcrypt-images.tar.xz"), Budget()
     lock, plain = unlocked(folder / name, keys_of(folder, name), budget)
     _, hash, mode, *ciphers = name.removesuffix("-hidden").split("-")
@@ -170,12 +166,6 @@ def test_each_image_opens_with_the_cipher_and_hash_of_its_name(unpacked, name):
         assert not lock.others and not budget.findings
 
 
-def _compiled() -> bool:
-    from forensiclib import kernels
-
-    return kernels.WHICH == "compiled"
-
-
 @pytest.mark.corpus
 def test_the_hidden_volume_alone_and_where_its_bytes_lie(unpacked):
     path = unpacked("tcrypt-images.tar.xz") / "tc_5-sha512-xts-aes-hidden"
@@ -185,6 +175,7 @@ def test_the_hidden_volume_alone_and_where_its_bytes_lie(unpacked):
     assert (span.start, span.length, span.via) == (176128 + 512, 512, ("veracrypt",))
 
 
+@pytest.mark.bulk
 @pytest.mark.corpus
 @pytest.mark.parametrize(("at", "size"), [(0, 65536), (0, 131072)])
 def test_a_lost_header_is_made_good_by_its_copy(unpacked, at, size):
@@ -197,6 +188,7 @@ def test_a_lost_header_is_made_good_by_its_copy(unpacked, at, size):
     assert len(told) == (1 if size == 65536 else 2)
 
 
+@pytest.mark.bulk
 @pytest.mark.corpus
 def test_a_cut_image_says_what_is_missing(unpacked):
     data = (unpacked("tcrypt-images.tar.xz") / "tc_5-sha512-xts-aes").read_bytes()
@@ -207,6 +199,7 @@ def test_a_cut_image_says_what_is_missing(unpacked):
         unlocked(data[:131072], Keys(OUTER))
 
 
+@pytest.mark.bulk
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("name", "partition"),
@@ -259,6 +252,7 @@ def test_what_holds_no_random_bytes_is_not_asked():
         volume.ENCRYPTION.open(MemorySource(bytes(1 << 20)), Budget())
 
 
+@pytest.mark.bulk
 def test_a_try_can_be_stopped(monkeypatch):
     """A wrong password takes long; the wish to stop does not."""
     import random
@@ -275,6 +269,7 @@ def test_a_try_can_be_stopped(monkeypatch):
             volume.ENCRYPTION.open(source, budget).unlock(Keys("wrong-Secret"), budget)
 
 
+@pytest.mark.bulk
 @pytest.mark.corpus
 def test_threads_find_the_same_and_progress_is_told(unpacked):
     folder = unpacked("tcrypt-images.tar.xz")
@@ -319,7 +314,7 @@ def test_secrets_with_key_files():
     assert derive.secrets(Keys()) == [] and len(derive.secrets(Keys(keyfile=b"1"))) == 1
 
 
-@pytest.mark.parametrize("scheme", [s for s in (*MODERN, *LEGACY)], ids=lambda s: s.title)
+@pytest.mark.parametrize("scheme", [*MODERN, *LEGACY], ids=lambda s: s.title)
 def test_no_scheme_asks_for_more_than_a_header_has(scheme):
     assert scheme.size <= derive.MOST
     layers = scheme.layers(bytes(range(256))[: scheme.size])
