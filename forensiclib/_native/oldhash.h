@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "sums.h"
 
 enum { OLD_WHIRLPOOL, OLD_RIPEMD160, OLD_STREEBOG512 };
 
@@ -45,8 +46,12 @@ static void oldhash_init(void) {
 static void whirlpool_round(uint64_t *a) {
     uint64_t b[8];
     int i, k;
-    for (i = 0; i < 8; i++)
-        for (b[i] = 0, k = 0; k < 8; k++) b[i] ^= WHIRLPOOL_T[k][a[(i - k) & 7] >> (56 - 8 * k) & 255];
+    SUMS_UNROLL(8)
+    for (i = 0; i < 8; i++) {
+        b[i] = 0;
+        SUMS_UNROLL(8)
+        for (k = 0; k < 8; k++) b[i] ^= WHIRLPOOL_T[k][a[(i - k) & 7] >> (56 - 8 * k) & 255];
+    }
     memcpy(a, b, sizeof b);
 }
 
@@ -168,8 +173,13 @@ static void streebog_lps(uint64_t *out, const uint64_t *a, const uint64_t *b) {
     uint64_t x[8];
     int i, r;
     for (r = 0; r < 8; r++) x[r] = a[r] ^ b[r];
-    for (i = 0; i < 8; i++)
-        for (out[i] = 0, r = 0; r < 8; r++) out[i] ^= STREEBOG_T[r][x[r] >> (8 * i) & 255];
+    SUMS_UNROLL(8)
+    for (i = 0; i < 8; i++) {
+        uint64_t v = 0;
+        SUMS_UNROLL(8)
+        for (r = 0; r < 8; r++) v ^= STREEBOG_T[r][x[r] >> (8 * i) & 255];
+        out[i] = v;
+    }
 }
 
 /* The compression of 64 bytes, ``bits`` before them. */

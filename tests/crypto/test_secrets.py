@@ -70,7 +70,7 @@ def test_a_case_and_the_command_line_hold_no_password(unpacked, tmp_path):
 PIM = 7_654_321
 COMMANDS = {
     "info": ("{image}",), "info --json": ("{image}", "--json"), "verify": ("{image}",), "ls": ("{image}", "-r"), "ls 0": ("{image}", "0"),
-    "cat": ("{image}", "0:/$MBR"), "recover": ("{image}", "--to", "{out}"), "extract": ("{image}", "*", "--to", "{out}.jsonl"),
+    "cat": ("{image}", "0:/{file}"), "recover": ("{image}", "--to", "{out}"), "extract": ("{image}", "*", "--to", "{out}.jsonl"),
     "carve": ("{image}", "--to", "{out}", "--type", "jpeg"), "hash": ("{image}",), "hash --files": ("{image}", "--files"),
     "search": ("{image}", "Sesame", "NTFS", "--to", "{out}.csv"), "convert": ("{image}", "--to", "{out}.E01"),
     "examine": ("{image}", "--case", "{out}", "--no-carving", "--jobs", "1"),
@@ -91,15 +91,18 @@ def test_no_command_writes_a_key(unpacked, tmp_path, monkeypatch, capfdbinary, n
     """Standard output and error, every file and file name, the traceback of what leaves the command."""
     from forensiclib.cli.main import main
 
-    image = unpacked("compatimage.img.xz") if kind == "luks" else unpacked("bitlk-images.tar.xz") / "bitlk-aes-xts-128.img"
-    password, recovery = "compatkey" if kind == "luks" else PASSWORD, "042647-302313-590458-071500-554323-116567-412181-516978"
+    luks = unpacked("luks1-images.tar.xz")
+    image = luks / "luks1_aes-xts-plain64-sha1.img" if kind == "luks" else unpacked("bitlk-images.tar.xz") / "bitlk-aes-xts-128.img"
+    opens = ["--key-file", str(luks / "keyfile1")] if kind == "luks" else ["--password", PASSWORD]
+    key = (luks / "keyfile1").read_bytes()[:64] if kind == "luks" else PASSWORD.encode()
+    recovery = "042647-302313-590458-071500-554323-116567-412181-516978"
     (tmp_path / "key").write_bytes(b"Sesame-file-0815")
     (tmp_path / "list").write_bytes(b"Sesame-line-1\nSesame-line-2\n")
     out = tmp_path / "written" / "out"
     out.parent.mkdir()
-    words = [word.format(image=image, out=out) for word in COMMANDS[name]]
+    words = [word.format(image=image, out=out, file="$MBR" if kind == "luks" else "$MFT") for word in COMMANDS[name]]
     keys = ["--password", WRONG, "--recovery-key", recovery, "--key-file", str(tmp_path / "key"), "--passwords", str(tmp_path / "list"),
-            "--pim", str(PIM), *(["--password", password] if right else [])]  # fmt: skip
+            "--pim", str(PIM), *(opens if right else [])]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["forensiclib", name.split()[0], *words, *keys])
     code, trace = 0, ""
     try:
@@ -118,7 +121,7 @@ def test_no_command_writes_a_key(unpacked, tmp_path, monkeypatch, capfdbinary, n
     everything = b"\n".join([stdout, stderr, *written.values(), *(n.encode() for n in written)])
     shown = forms(WRONG.encode(), b"Sesame-file-0815", b"Sesame-line-1", b"Sesame-line-2", recovery.encode())
     shown += forms(str(PIM).encode(), f"{PIM:,}".encode(), recovery.replace("-", "").encode())
-    shown += forms(password.encode()) if right else []
+    shown += forms(key) if right else []
     for form in shown:
         assert form not in everything
 
