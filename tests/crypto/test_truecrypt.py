@@ -20,6 +20,7 @@ from forensiclib.crypto.truecrypt import derive, system, volume
 from forensiclib.crypto.truecrypt.schemes import LEGACY, MODERN
 from forensiclib.testing.contracts import SourceContract
 
+pytestmark = pytest.mark.bulk  # millions of rounds of derivation: hours in the plain twins
 OUTER, INNER, LONG = "a" * 12, "b" * 12, "".join(c * 12 for c in "abcdef")
 NAMES = [
     "tc_1-ripemd160-cbc-aes",
@@ -140,7 +141,7 @@ def serial(source) -> str:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.bulk] if n.startswith("v") else []) for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_each_image_opens_with_the_cipher_and_hash_of_its_name(unpacked, name):
     folder, budget = unpacked("tcrypt-images.tar.xz"), Budget()
     lock, plain = unlocked(folder / name, keys_of(folder, name), budget)
@@ -175,7 +176,6 @@ def test_the_hidden_volume_alone_and_where_its_bytes_lie(unpacked):
     assert (span.start, span.length, span.via) == (176128 + 512, 512, ("veracrypt",))
 
 
-@pytest.mark.bulk
 @pytest.mark.corpus
 @pytest.mark.parametrize(("at", "size"), [(0, 65536), (0, 131072)])
 def test_a_lost_header_is_made_good_by_its_copy(unpacked, at, size):
@@ -188,7 +188,6 @@ def test_a_lost_header_is_made_good_by_its_copy(unpacked, at, size):
     assert len(told) == (1 if size == 65536 else 2)
 
 
-@pytest.mark.bulk
 @pytest.mark.corpus
 def test_a_cut_image_says_what_is_missing(unpacked):
     data = (unpacked("tcrypt-images.tar.xz") / "tc_5-sha512-xts-aes").read_bytes()
@@ -199,7 +198,6 @@ def test_a_cut_image_says_what_is_missing(unpacked):
         unlocked(data[:131072], Keys(OUTER))
 
 
-@pytest.mark.bulk
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("name", "partition"),
@@ -252,7 +250,6 @@ def test_what_holds_no_random_bytes_is_not_asked():
         volume.ENCRYPTION.open(MemorySource(bytes(1 << 20)), Budget())
 
 
-@pytest.mark.bulk
 def test_a_try_can_be_stopped(monkeypatch):
     """A wrong password takes long; the wish to stop does not."""
     import random
@@ -269,7 +266,6 @@ def test_a_try_can_be_stopped(monkeypatch):
             volume.ENCRYPTION.open(source, budget).unlock(Keys("wrong-Secret"), budget)
 
 
-@pytest.mark.bulk
 @pytest.mark.corpus
 def test_threads_find_the_same_and_progress_is_told(unpacked):
     folder = unpacked("tcrypt-images.tar.xz")

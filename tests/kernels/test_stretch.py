@@ -64,5 +64,6 @@ def test_lengths_are_proven_before_anything_is_read():
                      ("sha256", b"", bytearray(64), -1)):  # fmt: skip
             with pytest.raises(ValueError):
                 run(*call)
-    with pytest.raises(ValueError):
-        kernels.stretch("sha1", b"", bytearray(40), 1, 9)
+    if kernels.WHICH == "compiled":
+        with pytest.raises(ValueError):
+            kernels.stretch("sha1", b"", bytearray(40), 1, 9)
