@@ -10,7 +10,8 @@ from forensiclib import kernels
 SIZE = 8 << 20
 
 
-CASES = [("aes", "xts", 512), ("aes", "xts", 4096), ("aes", "cbc", 512), ("serpent", "xts", 512), ("twofish", "xts", 512)]
+CASES = [("aes", "xts", 512), ("aes", "xts", 4096), ("aes", "cbc", 512), ("serpent", "xts", 512), ("twofish", "xts", 512),
+         ("camellia", "xts", 512), ("kuznyechik", "xts", 512)]  # fmt: skip
 
 
 @pytest.mark.parametrize("level", range(len(kernels.SECTOR_LEVELS)), ids=kernels.SECTOR_LEVELS)

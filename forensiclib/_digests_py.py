@@ -26,6 +26,8 @@ from forensiclib._plain.oldhash import old_digest as old_digest
 from forensiclib._plain.oldhash import old_pbkdf2 as old_pbkdf2
 from forensiclib._plain.pdq import pdq_hash as pdq_hash
 from forensiclib._plain.pdq import picture_dct as picture_dct
+from forensiclib._plain.stretch import STRETCH_LEVELS as STRETCH_LEVELS
+from forensiclib._plain.stretch import stretch as stretch
 from forensiclib._plain.sums import SUM_LEVELS as SUM_LEVELS
 from forensiclib._plain.sums import SUM_SHA as SUM_SHA
 from forensiclib._plain.sums import sum_begin as sum_begin

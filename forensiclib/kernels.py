@@ -57,6 +57,7 @@ try:
     from forensiclib._digests import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests import CRC32C_LEVELS as CRC32C_LEVELS
     from forensiclib._digests import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests import STRETCH_LEVELS as STRETCH_LEVELS
     from forensiclib._digests import SUM_LEVELS as SUM_LEVELS
     from forensiclib._digests import SUM_SHA as SUM_SHA
     from forensiclib._digests import TLSH_LEVELS as TLSH_LEVELS
@@ -82,6 +83,7 @@ try:
     from forensiclib._digests import pdq_hash as pdq_hash
     from forensiclib._digests import picture_dct as picture_dct
     from forensiclib._digests import square_distances as square_distances
+    from forensiclib._digests import stretch as stretch
     from forensiclib._digests import sum_begin as sum_begin
     from forensiclib._digests import sum_finish as sum_finish
     from forensiclib._digests import sum_update as sum_update
@@ -132,6 +134,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import BLOCK_VERDICTS as BLOCK_VERDICTS
     from forensiclib._digests_py import CRC32C_LEVELS as CRC32C_LEVELS
     from forensiclib._digests_py import CTPH_LEVELS as CTPH_LEVELS
+    from forensiclib._digests_py import STRETCH_LEVELS as STRETCH_LEVELS
     from forensiclib._digests_py import SUM_LEVELS as SUM_LEVELS
     from forensiclib._digests_py import SUM_SHA as SUM_SHA
     from forensiclib._digests_py import TLSH_LEVELS as TLSH_LEVELS
@@ -157,6 +160,7 @@ except ModuleNotFoundError as _why:  # not built; a stale or broken build is an 
     from forensiclib._digests_py import pdq_hash as pdq_hash
     from forensiclib._digests_py import picture_dct as picture_dct
     from forensiclib._digests_py import square_distances as square_distances
+    from forensiclib._digests_py import stretch as stretch
     from forensiclib._digests_py import sum_begin as sum_begin
     from forensiclib._digests_py import sum_finish as sum_finish
     from forensiclib._digests_py import sum_update as sum_update

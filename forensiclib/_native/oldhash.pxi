@@ -1,4 +1,4 @@
-# Hashes that OpenSSL no longer has. Twin: _plain/oldhash.py
+# Hashes that OpenSSL has not, or no longer has. Twin: _plain/oldhash.py
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -11,7 +11,7 @@ cdef extern from "oldhash.h":
 
 
 oldhash_init()
-_old_kinds = {"whirlpool": 0, "ripemd160": 1}
+_old_kinds = {"whirlpool": 0, "ripemd160": 1, "streebog512": 2}
 
 
 def old_digest(name, const unsigned char[::1] data not None):

@@ -3,33 +3,41 @@
 #define FORENSICLIB_SECTORS_H
 
 #include "aes.h"
+#include "camellia.h"
+#include "kuznyechik.h"
 #include "serpent.h"
 #include "twofish.h"
 
-enum { CIPHER_AES, CIPHER_SERPENT, CIPHER_TWOFISH };
+enum { CIPHER_AES, CIPHER_SERPENT, CIPHER_TWOFISH, CIPHER_CAMELLIA, CIPHER_KUZNYECHIK };
 enum { MODE_ECB, MODE_ECB_ENCRYPT, MODE_CBC, MODE_XTS, MODE_LRW };
 
 typedef struct {
     int cipher;
-    union { aes_key aes; serpent_key serpent; twofish_key twofish; } u;
+    union { aes_key aes; serpent_key serpent; twofish_key twofish; camellia_key camellia; kuznyechik_key kuznyechik; } u;
 } sector_key;
 
 static void sectors_init(void) {
     aes_init();
     twofish_init();
+    camellia_init();
+    kuznyechik_init();
 }
 
 static void sector_key_open(sector_key *k, int cipher, const uint8_t *key, int size) {
     k->cipher = cipher;
     if (cipher == CIPHER_AES) aes_open(&k->u.aes, key, size);
     else if (cipher == CIPHER_SERPENT) serpent_open(&k->u.serpent, key, size);
-    else twofish_open(&k->u.twofish, key, size);
+    else if (cipher == CIPHER_TWOFISH) twofish_open(&k->u.twofish, key, size);
+    else if (cipher == CIPHER_CAMELLIA) camellia_open(&k->u.camellia, key, size);
+    else kuznyechik_open(&k->u.kuznyechik, key);
 }
 
 static void sector_blocks(const sector_key *k, uint8_t *data, int64_t blocks, int forward, int level) {
     if (k->cipher == CIPHER_AES) aes_blocks(&k->u.aes, data, blocks, forward, level);
     else if (k->cipher == CIPHER_SERPENT) serpent_blocks(&k->u.serpent, data, blocks, forward, level);
-    else twofish_blocks(&k->u.twofish, data, blocks, forward);
+    else if (k->cipher == CIPHER_TWOFISH) twofish_blocks(&k->u.twofish, data, blocks, forward);
+    else if (k->cipher == CIPHER_CAMELLIA) camellia_blocks(&k->u.camellia, data, blocks, forward);
+    else kuznyechik_blocks(&k->u.kuznyechik, data, blocks, forward);
 }
 
 static uint64_t sector_word(const uint8_t *p) {

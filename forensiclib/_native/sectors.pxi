@@ -22,7 +22,7 @@ cdef extern from "sectors.h":
 sectors_init()
 cdef int _sector_best = aes_best_level()
 SECTOR_LEVELS = ("portable", "aes-ni", "vaes")[: _sector_best + 1]
-_sector_ciphers = {"aes": 0, "serpent": 1, "twofish": 2}
+_sector_ciphers = {"aes": 0, "serpent": 1, "twofish": 2, "camellia": 3, "kuznyechik": 4}
 _sector_modes = {"ecb": 0, "ecb-encrypt": 1, "cbc": 2, "xts": 3, "lrw": 4}
 
 

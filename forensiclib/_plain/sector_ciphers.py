@@ -1,5 +1,5 @@
-"""Block ciphers one block at a time, for the twin of sectors: Serpent and Twofish as their papers define them; AES, Camellia and the 8-byte
-ciphers of old from ``cryptography``."""
+"""Block ciphers one block at a time, for the twin of sectors: Serpent, Twofish and Kuznyechik as their papers define them; AES, Camellia
+and the 8-byte ciphers of old from ``cryptography``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from collections.abc import Callable
 from cryptography.hazmat.decrepit.ciphers import algorithms as old
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from forensiclib._plain.oldhash import GOST_BOX
+
 __all__ = ["BLOCK_SIZES", "KEY_SIZES", "ecb"]
 
 Block = Callable[[bytes], bytes]
 
 KEY_SIZES = {
-    "aes": (16, 24, 32), "serpent": (16, 24, 32), "twofish": (16, 24, 32), "camellia": (16, 24, 32),
+    "aes": (16, 24, 32), "serpent": (16, 24, 32), "twofish": (16, 24, 32), "camellia": (16, 24, 32), "kuznyechik": (32,),
     "blowfish": tuple(range(4, 57)), "cast5": tuple(range(5, 17)), "des3_ede": (24,),
 }  # fmt: skip
 """Cipher -> the key lengths it takes, bytes."""
@@ -153,7 +155,57 @@ def _twofish(key: bytes) -> tuple[Block, Block]:
     return lambda block: turn(block, True), lambda block: turn(block, False)
 
 
-_OWN = {"serpent": _serpent, "twofish": _twofish}
+# Kuznyechik: RFC 7801.
+_FACTORS = (148, 32, 133, 16, 194, 192, 1, 251, 1, 192, 194, 16, 133, 32, 148, 1)
+_UNBOX = bytes(GOST_BOX.index(x) for x in range(256))
+_PRODUCTS = {f: bytes(_times(x, f, 0x1C3) for x in range(256)) for f in set(_FACTORS)}
+
+
+def _sum(block: bytes) -> int:
+    out = 0
+    for x, factor in zip(block, _FACTORS, strict=True):
+        out ^= _PRODUCTS[factor][x]
+    return out
+
+
+def _l(block: bytes) -> bytes:
+    for _ in range(16):
+        block = bytes((_sum(block),)) + block[:15]
+    return block
+
+
+def _unl(block: bytes) -> bytes:
+    for _ in range(16):
+        block = block[1:] + bytes((_sum(block[1:] + block[:1]),))
+    return block
+
+
+def _mixed(a: bytes, b: bytes) -> bytes:
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+def _kuznyechik(key: bytes) -> tuple[Block, Block]:
+    a, b = key[:16], key[16:]
+    keys = [a, b]
+    for i in range(1, 33):
+        a, b = _mixed(_l(_mixed(a, _l(bytes(15) + bytes((i,)))).translate(GOST_BOX)), b), a
+        if i % 8 == 0:
+            keys += [a, b]
+
+    def encrypt(block: bytes) -> bytes:
+        for r in range(9):
+            block = _l(_mixed(block, keys[r]).translate(GOST_BOX))
+        return _mixed(block, keys[9])
+
+    def decrypt(block: bytes) -> bytes:
+        for r in range(9, 0, -1):
+            block = _unl(_mixed(block, keys[r])).translate(_UNBOX)
+        return _mixed(block, keys[0])
+
+    return encrypt, decrypt
+
+
+_OWN = {"serpent": _serpent, "twofish": _twofish, "kuznyechik": _kuznyechik}
 _THEIRS = {
     "aes": algorithms.AES, "camellia": getattr(old, "Camellia", None) or algorithms.Camellia,
     "blowfish": old.Blowfish, "cast5": old.CAST5, "des3_ede": old.TripleDES,

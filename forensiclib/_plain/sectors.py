@@ -47,7 +47,7 @@ def sectors_decrypt(
 ) -> None:
     """Decrypt whole sectors in place.
 
-    cipher  "aes" "serpent" "twofish" compiled; "camellia" "blowfish" "cast5" "des3_ede" always here
+    cipher  "aes" "serpent" "twofish" "camellia" "kuznyechik" compiled; "blowfish" "cast5" "des3_ede" always here
     mode    "cbc", "xts" (IEEE 1619), "lrw" (IEEE P1619/D11, tweaks big-endian); "ecb" and "ecb-encrypt" for the rest of the world
     key     of the cipher; tweak   the second key: encrypts each initial value first (XTS's second half; ESSIV and EBOIV in CBC;
             b"" leaves them as they are); in LRW the 16 bytes that the block's number is multiplied by

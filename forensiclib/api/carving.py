@@ -26,6 +26,7 @@ from forensiclib.core.declare import Carver, Find, Supplied
 from forensiclib.core.entry import FileSystem
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ByteSource, ExtentSource, FileSource, fill_bad
 from forensiclib.core.span import merge
@@ -160,6 +161,7 @@ def carve(
     decode: Decoder | None = None,
     depth: int = 4,
     references: Sequence[str | os.PathLike[str]] = (),
+    keys: Keys | None = None,
 ) -> Iterator[CarvedFile]:
     """Files found by their own structure, by zone: first those whose pieces the file system's lists join, then the
     others in ascending offset, then those in decoded regions.
@@ -170,8 +172,9 @@ def carve(
     blocks      digests of known blocks: where they fill a range (knownblocks.LEAST) nothing is looked for, and the ledger says so
     decode      what is decoded and carved too (api.searching.decoding); depth   levels of it
     references  files of the same cameras, which tell how to open recordings without header; those of the image are asked too
+    keys        for locked volumes, instead of the run's
     """
-    image.run = run
+    image.use(run, keys)
     carvers = run.catalog.carvers
     if types:
         unknown = set(types) - {c.name for c in carvers}

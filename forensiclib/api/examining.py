@@ -25,6 +25,7 @@ from forensiclib.api.units import CarvedRef, FileRef
 from forensiclib.core.batch import Batch, Column
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource
 from forensiclib.tables.caseuco import write_case_uco
 from forensiclib.tables.parquet import ParquetTable
@@ -52,18 +53,20 @@ def examine(
     engine: Engine = "native",
     verify: bool = True,
     carving: bool = True,
+    keys: Keys | None = None,
 ) -> Case:
     """Verify, list, hash, recover, extract and carve one piece of evidence into a new case folder.
 
     Raises UsageError when the folder is not empty or an extractor name matches nothing, EvidenceError when
     the evidence cannot be opened. Damage inside it is in findings.parquet, and what was not examined in
     ledger.json. A folder without case.json is a job that was cancelled or failed; the last line of audit.jsonl
-    says why. Needs the ``cli`` extra (Parquet, the report).
+    says why. ``keys`` replace those of the run. Needs the ``cli``
+    extra (Parquet, the report).
     """
     run = run or Run()
     require_extra()
     run.catalog.extractors(*extractors)
-    with open_image(evidence, run=run) as image:
+    with open_image(evidence, run=run, keys=keys) as image:
         folder = CaseFolder(case)
         try:
             return _Examination(run, image, folder, engine).work(extractors, verify, carving)

@@ -16,6 +16,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.declare import Events, Extractor, Files, Found, Keys, Signature, StoreFormat
 from forensiclib.core.errors import EvidenceError, UsageError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys as Secrets
 from forensiclib.core.limits import Budget
 from forensiclib.core.record import Record, Row
 from forensiclib.core.source import ByteSource
@@ -222,12 +223,15 @@ def _targets(extractor: Extractor, opened: Any, budget: Budget) -> Iterator[Any]
                 yield record
 
 
-def extract(run: Run, image: OpenImage, patterns: Sequence[str] = (), engine: Engine = "native") -> Iterator[Record]:
+def extract(
+    run: Run, image: OpenImage, patterns: Sequence[str] = (), engine: Engine = "native", *, keys: Secrets | None = None
+) -> Iterator[Record]:
     """Records of every extractor that the patterns name, from every volume of the image.
 
-    Damage goes to ``run.findings``. Order is fixed: volume, listing order, extractor name.
+    Damage goes to ``run.findings``. Order is fixed: volume, listing order, extractor name. ``keys`` replace
+    those of the run.
     """
-    image.run = run
+    image.use(run, keys)
     units = list(plan(run, image.listing(engine), patterns, engine))
     for done, result in enumerate(run.map(run_extract, units), 1):
         for finding in result.findings:

@@ -5,72 +5,32 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
 from forensiclib.api import shadows
-from forensiclib.api.checks import PartSums
 from forensiclib.api.run import Run
+from forensiclib.api.verifying import Verification, verified
 from forensiclib.core.batch import Batch
 from forensiclib.core.declare import FileSystemFormat, ImageFormat, VolumeLayer
-from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Seal, Volume
-from forensiclib.core.errors import Corrupt, EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
+from forensiclib.core.entry import Entry, FileSystem, Image, Lock, Volume
+from forensiclib.core.errors import EvidenceError, Locked, NotThisFormat, Unsupported, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
-from forensiclib.core.span import Span, merge
-from forensiclib.hashing.digest import Digests, digest
+from forensiclib.core.span import Span
+from forensiclib.crypto._looks import looks_random, structureless
 
 __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
 
 Engine = Literal["native", "tsk"]
 HEAD = 1 << 16
 """Bytes looked at for signatures; the furthest that a container's magic lies from its start."""
-SMALL = 16 << 20
-"""Bytes up to which one thread hashes as fast as several."""
 TAIL = 512
 """Bytes at the end looked at for the signatures of containers whose header stands there."""
-
-
-class Verification:
-    """What ``OpenImage.verify`` found.
-
-    ok        True when every stored digest and checksum equals the computed one and no range was bad; None when
-              the container stores nothing to compare with and no range was bad
-    stored, computed   digests by algorithm, hex; those of something else than the media as "what it is of: algorithm"
-    bad       spans that failed their checksum or could not be read (hashed as zeros)
-    failed    checksums of parts (``Image.checks``) that do not hold, in words
-    sealed    how many digests of something else were checked, those that match and are not listed included
-    """
-
-    def __init__(
-        self,
-        stored: dict[str, str],
-        result: Digests,
-        checks: int = 0,
-        failed: Sequence[str] = (),
-        seals: Iterable[tuple[Seal, Digests]] = (),
-    ) -> None:
-        self.stored, self.computed = stored, dict(result.values)
-        bad, self.sealed = list(result.bad), 0
-        for seal, found in seals:
-            bad += found.bad
-            for name, value in seal.hashes.items():
-                self.sealed += 1
-                if seal.listed or found.values.get(name) != value:
-                    self.stored[f"{seal.name}: {name}"] = value
-                    self.computed[f"{seal.name}: {name}"] = found.values.get(name, "")
-        self.bad: tuple[Span, ...] = merge(dict.fromkeys(bad))
-        self.failed = tuple(failed)
-        self.size = result.size
-        same = all(self.computed.get(name) == value for name, value in stored.items())
-        self.ok: bool | None = False if self.bad or self.failed or not same else True if stored or checks or self.sealed else None
-
-    def __repr__(self) -> str:
-        return f"Verification(ok={self.ok}, computed={self.computed}, stored={self.stored}, bad={len(self.bad)})"
 
 
 class OpenVolume(Volume):
@@ -123,6 +83,11 @@ class OpenVolume(Volume):
         """Formats whose probe says yes, in the order they would be tried."""
         return tuple(f for f in self.run.catalog.filesystems if (f.engine == engine or engine == "native") and f.probe(self))
 
+    @property
+    def unknown(self) -> bool:
+        """Nothing was recognised on it: it may be encrypted in a way that shows with a key only."""
+        return not (self.lock or self.member_of or self.state == "slack" or self.candidates())
+
     def filesystem(self, engine: Engine = "native") -> FileSystem:
         """The file system on the volume; the same object at every call.
 
@@ -146,7 +111,9 @@ class OpenVolume(Volume):
                 tried.append(f"{form.name}: {error}")
         if tried:
             raise Unsupported("file system", self._span(), "; ".join(tried))
-        raise Unsupported("file system", self._span(), "no known file system begins here")
+        entropy = 0.0 if self.lock else structureless(self)
+        found = f"; its bytes have no structure ({entropy:.4f} bits each): it may be an encrypted container, which only a key shows"
+        raise Unsupported("file system", self._span(), "no known file system begins here" + (found if entropy else ""))
 
     def mount(self, system: FileSystem) -> None:
         """Take a file system that was opened elsewhere as this volume's own."""
@@ -199,9 +166,12 @@ def table(source: ByteSource, run: Run, sector_size: int, where: str) -> list[Vo
 
 
 class OpenImage(Image):
-    """An opened image: a ByteSource of its media, a context manager, the first step of the staircase."""
+    """An opened image: a ByteSource of its media, a context manager, the first step of the staircase.
 
-    __slots__ = ("_volumes", "others", "paths", "run", "snapshot")
+    lock   what was recognised of the encryption of the whole disk, when its volumes were asked for; None for none
+    """
+
+    __slots__ = ("_volumes", "disk", "lock", "others", "paths", "run", "snapshot")
 
     def __init__(self, image: Image, paths: tuple[str, ...], run: Run, snapshot: str = "", others: Sequence[OpenImage] = ()) -> None:
         super().__init__(
@@ -222,6 +192,8 @@ class OpenImage(Image):
         )
         self.paths, self.run, self.snapshot, self.others = paths, run, snapshot, tuple(others)
         self._volumes: list[OpenVolume] | None = None
+        self.disk: ByteSource = self.data
+        self.lock: Lock | None = None
 
     def __enter__(self) -> OpenImage:
         return self
@@ -242,41 +214,13 @@ class OpenImage(Image):
 
         algorithms   digests to compute beside the stored ones; MD5 and SHA-1 when nothing is stored
         """
-        names = tuple(dict.fromkeys((*self.hashes, *algorithms))) or ("md5", "sha1")
-        parts, budget = PartSums(self.checks), self.run.budget("verify", self.name)
-        result = digest(
-            self.data,
-            names,
-            budget=budget,
-            threads=self.run.threads,
-            progress=lambda done, total: self.run.progress("verify", done, total),
-            on_bad="fill",
-            also=parts if any(check.ranges for check in self.checks) else None,
-        )
-        summed = parts.outcome()
-        for check in self.checks:
-            if check.data is not None:
-                own = digest(check.data, (check.algorithm,), budget=budget, threads=self.run.threads, on_bad="fill")
-                summed.append((check, "" if own.bad else own.values[check.algorithm]))
-        failed = []
-        for check, value in summed:
-            if value != check.stored:
-                found = f"{check.stored} is stored, its bytes give {value}" if value else "not all of its bytes can be read"
-                budget.report(Corrupt(f"checksum of {check.what}", check.span, found))
-                failed.append(f"checksum of {check.what}: {found}")
-        return Verification(dict(self.hashes), result, len(self.checks), failed, map(self._sealed, self.seals()))
+        return verified(self, self.run, algorithms)
 
-    def _sealed(self, seal: Seal) -> tuple[Seal, Digests]:
-        """What the digests of a seal really are; none of them where its bytes cannot be had."""
-        budget = self.run.budget("verify", f"{self.name}: {seal.name}")
-        try:
-            data = seal.open()
-            return seal, digest(
-                data, tuple(seal.hashes), budget=budget, threads=self.run.threads if data.size > SMALL else 1, on_bad="fill"
-            )
-        except EvidenceError as error:
-            budget.report(error)
-            return seal, Digests({}, 0)
+    def use(self, run: Run, keys: Keys | None = None) -> None:
+        """Work for that run from now on, with these keys instead of its own when they are given."""
+        self.run = run
+        if keys is not None:
+            self.volumes(keys)
 
     def volumes(self, keys: Keys | None = None) -> list[OpenVolume]:
         """The volumes in disk order, gaps included as state "slack"; the whole image as volume 0 when
@@ -285,7 +229,7 @@ class OpenImage(Image):
         replaces those of the Run."""
         if keys is not None and keys != self.run.keys:
             self.run.keys = keys
-            if self._volumes is not None and any(v.locked for v in self._volumes):
+            if self._volumes is not None and any(v.locked or v.unknown for v in self._volumes):
                 for volume in self._volumes:
                     volume.close()
                 self._volumes = None
@@ -294,11 +238,12 @@ class OpenImage(Image):
             files.mount(self.tree)
             self._volumes = [files]
         if self._volumes is None:
+            self.disk, self.lock = _disk_opened(self)
             self._volumes = stacked(self, divided(self))
         return self._volumes
 
     def _whole(self) -> Volume:
-        return Volume(self.data, index=0, start=0, scheme="none", kind="whole image")
+        return Volume(self.disk, index=0, start=0, scheme="none", kind="whole image")
 
     def volume(self, name: str) -> OpenVolume:
         """The volume of that name ("2"); UsageError when there is none."""
@@ -337,6 +282,8 @@ class OpenImage(Image):
                 out.append((volume, shadows.shown(volume, engine)))
             except EvidenceError as error:
                 self.run.budget("listing").report(error, f"volume {volume.name}")
+                if volume.locked:
+                    self.run.ledger.skipped("files", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
         return out
 
 
@@ -414,6 +361,7 @@ def open_image(
     format: str | None = None,
     snapshot: str = "",
     others: Sequence[str | os.PathLike[str] | Sequence[str | os.PathLike[str]]] = (),
+    keys: Keys | None = None,
 ) -> OpenImage:
     """Open evidence read-only.
 
@@ -424,10 +372,13 @@ def open_image(
     snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
     others     further images whose volumes are members of what is on this one (disks of an array, of a volume group); all
                their volumes are listed too. Digests and verify() are of the first alone
+    keys       for locked volumes; they replace those of the Run
     Raises UsageError for a path that is not there, EvidenceError when the content cannot be opened: a
     container that is damaged is never read as raw instead.
     """
     run = run or Run()
+    if keys is not None:
+        run.keys = keys
     if others:
         with ExitStack() as opened:
             first = opened.enter_context(open_image(evidence, run=run, format=format, snapshot=snapshot))
@@ -474,10 +425,10 @@ def divided(image: OpenImage) -> list[Volume]:
     member of an array or group (scheme "disk")."""
     if image.tracks:
         return list(image.tracks)
-    source = fill_bad(image.data, image.run.budget("read").report, image.sector_size)
+    source = fill_bad(image.disk, image.run.budget("read").report, image.sector_size)
     if any(layer.disks is not None and layer.disks(source) for layer in image.run.catalog.layers):
-        return [Volume(image.data, index=0, start=0, scheme="disk", kind="whole disk")]
-    return table(image.data, image.run, image.sector_size, image.name) or [image._whole()]
+        return [Volume(image.disk, index=0, start=0, scheme="disk", kind="whole disk")]
+    return table(image.disk, image.run, image.sector_size, image.name) or [image._whole()]
 
 
 def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
@@ -503,6 +454,8 @@ def stacked(image: OpenImage, base: Sequence[Volume]) -> list[OpenVolume]:
                 made += _layered(image, layer, group)
             asked.update((layer.name, v.name) for v in members)
         for volume in fresh:
+            if volume.lock is not None and not volume.locked:
+                made += [_opened(image, other, volume, f"{volume.name}.{other.scheme}{other.index}") for other in volume.lock.others]
             if not _may_join(volume) or (len(volume.layers) < 3 and volume.scheme != "disk"):
                 continue  # partition tables are looked for in what layers and keys gave and in whole disks; others were read
             inside = table(volume, run, image.sector_size, f"volume {volume.name}")
@@ -553,11 +506,12 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
     below = (*parent.layers, f"{volume.scheme}:{volume.index}") if parent is not None else root
     plain = OpenVolume(image, volume, run, name, below)
     plain.base = parent if volume.shadow is not None else None
+    if _decrypted(plain):
+        plain.lock = image.lock
     if volume.state == "slack" or volume.locked or volume.scheme == "disk":
         return plain  # what a whole disk begins with may be the array's
     for form in run.catalog.encryptions:
-        given = run.keys.passwords or run.keys.keyfiles or run.keys.recovery
-        if form.unmarked and (not given or plain.candidates()):
+        if form.disk or (form.unmarked and (not run.keys or plain.candidates() or plain.lock)):
             continue
         if not form.probe(plain):
             continue
@@ -583,4 +537,36 @@ def _opened(image: OpenImage, volume: Volume, parent: OpenVolume | None = None, 
             type_code=volume.type_code, label=volume.label, state=volume.state, locked=locked, facts=volume.facts, spans=volume.spans,
         )  # fmt: skip
         return OpenVolume(image, facts, run, plain.name, (*plain.layers, form.name), lock)
+    if image.lock is not None and image.disk is image.data and looks_random(volume.read_at(0, 512)) and not plain.candidates():
+        volume.locked = True  # a part of what the disk's boot loader would decrypt
+        return OpenVolume(image, volume, run, plain.name, plain.layers, image.lock)
     return plain
+
+
+def _decrypted(volume: OpenVolume) -> bool:
+    """Whether its first sector is what the encryption of the whole disk gave."""
+    lock = volume.image.lock
+    return lock is not None and any(lock.format in span.via for span in volume.trace(0, 512))
+
+
+def _disk_opened(image: OpenImage) -> tuple[ByteSource, Lock | None]:
+    """The disk, decrypted when a key opens the encryption of its system; and the lock, when it is certain that there is one."""
+    run = image.run
+    for form in run.catalog.encryptions:
+        if not form.disk or not form.probe(image.data):
+            continue
+        budget = run.budget(form.name, image.name)
+        try:
+            lock = form.open(image.data, budget)
+            if not run.keys and not lock.facts:
+                continue
+            return lock.unlock(run.keys, budget), lock
+        except NotThisFormat:
+            continue
+        except Locked as error:
+            if lock.facts:  # its boot loader names it
+                budget.report(error)
+                return image.data, lock
+        except EvidenceError as error:
+            budget.report(error)
+    return image.data, None

@@ -19,6 +19,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.entry import Entry, FileSystem, Stream
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.hashing.digest import new_sums
 
@@ -188,14 +189,14 @@ def _one(
 
 
 def hash_files(
-    run: Run, image: OpenImage, algorithms: Sequence[str] = ALGORITHMS, engine: Engine = "native"
+    run: Run, image: OpenImage, algorithms: Sequence[str] = ALGORITHMS, engine: Engine = "native", *, keys: Keys | None = None
 ) -> Iterator[tuple[str, FileDigest]]:
     """("VOLUME:/path", digests) of every file with content, live and deleted, in the order of the disk.
 
-    UsageError for an algorithm that is neither one of ``hashing.digest`` nor of hashlib.
+    ``keys`` replace those of the run. UsageError for an algorithm that is neither one of ``hashing.digest`` nor of hashlib.
     """
     new_sums(algorithms)
-    image.run = run
+    image.use(run, keys)
     for volume, table in image.listing(engine):
         units = list(hash_units(volume, table, engine, algorithms=tuple(algorithms)))
         for done, result in enumerate(run.map(run_hash, units), 1):
@@ -221,12 +222,14 @@ class Recovered:
     unreadable: int = 0
 
 
-def recover(run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engine = "native") -> Iterator[Recovered]:
+def recover(
+    run: Run, image: OpenImage, to: str | os.PathLike[str], engine: Engine = "native", *, keys: Keys | None = None
+) -> Iterator[Recovered]:
     """Write every deleted, orphaned or journal-held file whose clusters are not all lost.
 
-    Files that the file system has no name for any more come from ``carve``.
+    Files that the file system has no name for any more come from ``carve``. ``keys`` replace those of the run.
     """
-    image.run = run
+    image.use(run, keys)
     new_folder(to)
     for volume, table in image.listing(engine):
         verdicts = {(r.file.id, r.file.sequence, r.file.path, r.file.stream): r.verdict for r in listed(table)}

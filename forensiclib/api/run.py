@@ -81,7 +81,7 @@ class Run:
             place = f"{where}: {finding.where}" if where and finding.where and finding.where != where else finding.where or where
             self.report(replace(finding, where=place, room=finding.room or room))
 
-        return Budget(self.limits, self.cancelled, report, room, self.keys)
+        return Budget(self.limits, self.cancelled, report, room, self.keys, threads=self.threads, progress=self.progress)
 
     def check(self) -> None:
         """Raise Cancelled when the caller wants to stop."""
@@ -113,21 +113,21 @@ class Run:
             wait((future,), timeout=POLL)
         return future.result()
 
-    def extract(self, image: OpenImage, *patterns: str) -> Iterator[Record]:
+    def extract(self, image: OpenImage, *patterns: str, keys: Keys | None = None) -> Iterator[Record]:
         """Records of the extractors that the patterns name ("windows.*"; none is all); see
         forensiclib.api.extracting.extract."""
         from forensiclib.api.extracting import extract
 
-        return extract(self, image, patterns)
+        return extract(self, image, patterns, keys=keys)
 
-    def recover(self, image: OpenImage, to: str) -> Iterator[Recovered]:
+    def recover(self, image: OpenImage, to: str, *, keys: Keys | None = None) -> Iterator[Recovered]:
         """Write deleted files; see forensiclib.api.recovering.recover."""
         from forensiclib.api.recovering import recover
 
-        return recover(self, image, to)
+        return recover(self, image, to, keys=keys)
 
-    def carve(self, image: OpenImage, to: str | None = None, *, everything: bool = False) -> Iterator[CarvedFile]:
+    def carve(self, image: OpenImage, to: str | None = None, *, everything: bool = False, keys: Keys | None = None) -> Iterator[CarvedFile]:
         """Files by their own structure; see forensiclib.api.carving.carve."""
         from forensiclib.api.carving import carve
 
-        return carve(self, image, to=to, everything=everything)
+        return carve(self, image, to=to, everything=everything, keys=keys)

@@ -21,6 +21,7 @@ from forensiclib.core.batch import Batch
 from forensiclib.core.declare import TextPattern
 from forensiclib.core.errors import EvidenceError, LimitExceeded, UsageError
 from forensiclib.core.finding import Finding
+from forensiclib.core.keys import Keys
 from forensiclib.search.decode.keyed import xor
 from forensiclib.search.decode.regions import Decoding, chosen
 from forensiclib.search.engine import Decoder, settled
@@ -157,6 +158,7 @@ def search(
     decoder: Decoder | None = None,
     depth: int = 2,
     maximum: int = MAXIMUM,
+    keys: Keys | None = None,
 ) -> Iterator[Found]:
     """Every hit of the query in the image, in a fixed order that no number of workers changes.
 
@@ -166,6 +168,7 @@ def search(
                file's slack, a space and a name each count as a file of their own
     decoder    what is decoded and searched too (``decoding``); depth   levels of it
     maximum    hits kept of each term; further ones are counted, and the count is a finding
+    keys       for locked volumes, instead of the run's
 
     A file with several names is searched once, under the first. UsageError for what cannot be searched for; damage, and terms
     that an encoding cannot write, go to ``run.findings``, bytes searched to ``run.ledger``.
@@ -174,7 +177,7 @@ def search(
     if unknown or not where:
         raise UsageError(f"no place {', '.join(unknown) or 'given'}; there are {', '.join(PLACES)}")
     ready = prepared(query)
-    image.run = run
+    image.use(run, keys)
     for term, missing in ready.unwritten():
         run.report(Finding("Note", "encodings", f"{term!r} cannot be written in {', '.join(missing)}: not looked for there", "", "search"))
     keeper = _Keeper(run, maximum)
@@ -194,6 +197,10 @@ def _volumes(run: Run, image: OpenImage, where: Sequence[str], engine: Engine) -
             continue  # its volumes are searched
         if volume.locked:
             run.ledger.skipped("search", volume.size, "encrypted, and no key opens it", f"volume {volume.name}")
+            try:
+                volume.filesystem(engine)
+            except EvidenceError as error:
+                run.budget("search").report(error, f"volume {volume.name}")
             continue
         table: Batch | None = None
         if volume.state != "slack" and set(where) - {"raw"}:

@@ -1,4 +1,4 @@
-"""Option texts that more than one writing command takes."""
+"""Options that some commands take."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from forensiclib.core.errors import UsageError
 from forensiclib.core.writing import WriteOptions
 
 ByteSize = Annotated[str | None, typer.Option("--segment-size", metavar="SIZE", help="Most bytes of one file: 2000MiB, 650MB, 123456.")]
+ShadowsOpt = Annotated[
+    str, typer.Option("--shadows", metavar="WHICH", help="Shadow copies too, where they differ: kept, or deleted (and kept) ones.")
+]
 _UNITS = {"": 1, "k": 1000, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 
 

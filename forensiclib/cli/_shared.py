@@ -28,18 +28,11 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="JSON lines on standard ou
 JobsOpt = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers. The results are the same for any number.")]
 EngineOpt = Annotated[str, typer.Option("--engine", metavar="NAME", help="native, or tsk (The Sleuth Kit) for a second opinion.")]
 StrictOpt = Annotated[bool, typer.Option("--strict", help="Exit with 4 when anything was reported.")]
-PasswordOpt = Annotated[list[str] | None, typer.Option("--password", metavar="TEXT", help="Try this on locked volumes; may be repeated.")]
 WithOpt = Annotated[
     list[str] | None, typer.Option("--with", metavar="IMAGE", help="Another disk of the same array or volume group; may be repeated.")
 ]
-RecoveryOpt = Annotated[
-    list[str] | None, typer.Option("--recovery-key", metavar="TEXT", help="Recovery key for locked volumes; may be repeated.")
-]
-ShadowsOpt = Annotated[
-    str, typer.Option("--shadows", metavar="WHICH", help="Shadow copies too, where they differ: kept, or deleted (and kept) ones.")
-]
-KeyFileOpt = Annotated[list[str] | None, typer.Option("--key-file", metavar="FILE", help="Key file for locked volumes; may be repeated.")]
 
+NO_KEYS = Keys()
 USAGE, UNREADABLE, CHECK_FAILED, CANCELLED = 2, 3, 4, 130
 JOBS = ("verify", "recover", "carve", "convert", "examine")
 """Commands that are more than their output: when its reader goes away they were not finished."""
@@ -119,29 +112,11 @@ def clean(text: object) -> str:
     return escape(str(text))
 
 
-def _key_file(path: str) -> bytes:
-    """The content; nothing that is a key file has more than 8 MiB (cryptsetup's bound)."""
-    with open(path, "rb") as file:
-        data = file.read((8 << 20) + 1)
-    if len(data) > 8 << 20:
-        raise UsageError(f"{path}: larger than 8 MiB, no key file")
-    return data
-
-
 @contextmanager
-def running(
-    jobs: int = 1,
-    passwords: list[str] | None = None,
-    strict: bool = False,
-    shown: int | None = None,
-    recovery: list[str] | None = None,
-    key_files: list[str] | None = None,
-    shadows: str = "none",
-) -> Iterator[Run]:
+def running(jobs: int = 1, keys: Keys = NO_KEYS, strict: bool = False, shown: int | None = None, shadows: str = "none") -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
     findings (at most ``shown``) printed at the end."""
     stop = _Stop()
-    keys = Keys(passwords or (), recovery=recovery or (), keyfile=[_key_file(path) for path in key_files or ()])
     run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True, shadows=shadows_named(shadows))
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None

@@ -8,9 +8,11 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.carving import carve
+from forensiclib.cli._options import ShadowsOpt
 from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of
-from forensiclib.cli._shared import EvidenceArg, JobsOpt, JsonOpt, ShadowsOpt, StrictOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import NO_KEYS, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 from forensiclib.hashing.blockset import BlockSet
 
 NAME = "carve"
@@ -26,20 +28,18 @@ def command(
     reference: Annotated[
         list[str] | None, typer.Option("--reference", metavar="FILE", help="A film of the same camera, for recordings without header.")
     ] = None,
-    decode: DecodeOpt = "",
-    depth: DepthOpt = 4,
+    decode: DecodeOpt = "", depth: DepthOpt = 4,
     jobs: JobsOpt = 1,
-    json: JsonOpt = False,
-    strict: StrictOpt = False,
+    json: JsonOpt = False, strict: StrictOpt = False,
     others: WithOpt = None,
-    shadows: ShadowsOpt = "none",
-) -> None:
+    keys: Keys = NO_KEYS, shadows: ShadowsOpt = "none",
+) -> None:  # fmt: skip
     """Find files by structure, at every byte offset, and write them (those not proven to their end to DIR/unproven): offset,
     bytes, confidence, file, reason."""
     if everything and unallocated:
         raise UsageError("--all and --unallocated exclude each other")
     count = 0
-    with running(jobs, strict=strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(jobs, keys, strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
         blocks = BlockSet.load(known) if known else None
         decoder = decoder_of(run, decode)
         hits = carve(

@@ -9,8 +9,9 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import content, unreadable
-from forensiclib.cli._shared import CHECK_FAILED, EngineOpt, OneEvidence, WithOpt, engine_named, running
+from forensiclib.cli._shared import CHECK_FAILED, NO_KEYS, EngineOpt, OneEvidence, WithOpt, engine_named, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 
 NAME = "cat"
 
@@ -22,10 +23,11 @@ def command(
     deleted: Annotated[bool, typer.Option("--deleted", help="The deleted file of that name.")] = False,
     engine: EngineOpt = "native",
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Write a file's content to standard output. Exit 4 when some of it could not be read and is zero there."""
     chosen = engine_named(engine)
-    with running() as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(keys=keys) as run, open_image(evidence, run=run, others=others or ()) as image:
         entry = image.find(where, chosen, deleted=deleted)
         if entry.kind == "directory" and not stream:
             raise UsageError(f"{where}: a folder; ls lists it")

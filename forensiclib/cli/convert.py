@@ -10,7 +10,8 @@ import typer
 from forensiclib.api import open_image
 from forensiclib.api.converting import convert, options_like, writer_for
 from forensiclib.cli._options import ByteSize, header_facts, size_of
-from forensiclib.cli._shared import CHECK_FAILED, EvidenceArg, JobsOpt, JsonOpt, PasswordOpt, StrictOpt, clean, default_jobs, emit, running
+from forensiclib.cli._shared import CHECK_FAILED, NO_KEYS, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, default_jobs, emit, running
+from forensiclib.core.keys import Keys
 from forensiclib.core.writing import WriteOptions
 
 NAME = "convert"
@@ -30,12 +31,12 @@ def command(
     verify: Annotated[bool, Text("--verify/--no-verify", help="Read the result back and compare.")] = True,
     resume: Annotated[bool, Text("--resume", help="Go on with a set that was stopped.")] = False,
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
-    passwords: PasswordOpt = None,
     json: JsonOpt = False,
     strict: StrictOpt = False,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Write the media of EVIDENCE to a new set, hash it in the same pass, read it back. Exit 4 when that is not the same."""
-    with running(1, passwords, strict) as run, open_image(evidence, run=run) as image:
+    with running(1, keys, strict) as run, open_image(evidence, run=run) as image:
         run.threads = jobs
         options = WriteOptions(
             compression=compression, segment_size=size_of(segment_size), chunk_sectors=chunk_sectors, sector_size=image.sector_size,

@@ -7,23 +7,22 @@ from typing import Annotated
 import typer
 
 from forensiclib.api.examining import examine
+from forensiclib.cli._options import ShadowsOpt
 from forensiclib.cli._shared import (
     CHECK_FAILED,
+    NO_KEYS,
     EngineOpt,
     EvidenceArg,
     JobsOpt,
     JsonOpt,
-    KeyFileOpt,
-    PasswordOpt,
-    RecoveryOpt,
-    ShadowsOpt,
     StrictOpt,
     clean,
     default_jobs,
     emit,
     engine_named,
     running,
-)  # fmt: skip
+)
+from forensiclib.core.keys import Keys
 
 NAME = "examine"
 SHOWN = 20
@@ -38,16 +37,17 @@ def command(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not hash the image; the ledger will say so.")] = False,
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
     engine: EngineOpt = "native",
-    password: PasswordOpt = None, recovery_key: RecoveryOpt = None, key_file: KeyFileOpt = None,
     json: JsonOpt = False,
-    strict: StrictOpt = False, shadows: ShadowsOpt = "none",
-) -> None:  # fmt: skip
+    strict: StrictOpt = False,
+    keys: Keys = NO_KEYS,
+    shadows: ShadowsOpt = "none",
+) -> None:
     """Verify, list, hash, recover, extract, carve: one case folder with tables and report.html.
 
     Exit 4 when the image fails its verification; the case is complete all the same.
     """
     chosen = engine_named(engine)
-    with running(jobs, password, strict, SHOWN, recovery_key, key_file, shadows) as run:
+    with running(jobs, keys, strict, SHOWN, shadows=shadows) as run:
         result = examine(evidence, case, run=run, extractors=only or (), engine=chosen, verify=not no_verify, carving=not no_carving)
         ok = result.verification.ok if result.verification else None
         emit({"case": str(result.path), "verified": ok, "counts": result.counts}, f"case folder: {clean(result.path)}", json)

@@ -11,7 +11,9 @@ import typer
 from forensiclib.api import open_image
 from forensiclib.api.case import new_file
 from forensiclib.api.extracting import extract
-from forensiclib.cli._shared import EngineOpt, JobsOpt, OneEvidence, ShadowsOpt, StrictOpt, WithOpt, clean, emit, engine_named, running
+from forensiclib.cli._options import ShadowsOpt
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, JobsOpt, OneEvidence, StrictOpt, WithOpt, clean, emit, engine_named, running
+from forensiclib.core.keys import Keys
 from forensiclib.core.record import Record
 from forensiclib.tables.jsonl import line, record_row
 
@@ -27,11 +29,12 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="JSON lines also for the count that --to prints; records always are.")] = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
     shadows: ShadowsOpt = "none",
 ) -> None:
     """Extract artifacts: one JSON object a record, with its state and the bytes it came from."""
     chosen = engine_named(engine)
-    with running(jobs, strict=strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(jobs, keys, strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
         run.catalog.extractors(*patterns)  # a typo leaves no file behind
         records = extract(run, image, patterns, chosen)
         if to == "-":

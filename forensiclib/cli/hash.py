@@ -8,8 +8,10 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import hash_files
-from forensiclib.cli._shared import EngineOpt, EvidenceArg, JobsOpt, JsonOpt, ShadowsOpt, StrictOpt, clean, emit, engine_named, running
+from forensiclib.cli._options import ShadowsOpt
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, emit, engine_named, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 from forensiclib.hashing.blocks import block_hashes, block_rows
 from forensiclib.hashing.digest import digest
 
@@ -22,19 +24,17 @@ def command(
     algorithms: Annotated[str, typer.Option("--algorithms", metavar="NAMES", help="Comma-separated.")] = ",".join(DEFAULT),
     files: Annotated[bool, typer.Option("--files", help="Every file, live and deleted, instead of the media.")] = False,
     blocks: Annotated[int, typer.Option("--blocks", metavar="N", help="Every block of N bytes of the media, with a verdict on each.")] = 0,
-    jobs: JobsOpt = 1,
-    engine: EngineOpt = "native",
-    json: JsonOpt = False,
-    strict: StrictOpt = False,
-    shadows: ShadowsOpt = "none",
-) -> None:
+    jobs: JobsOpt = 1, engine: EngineOpt = "native",
+    json: JsonOpt = False, strict: StrictOpt = False,
+    keys: Keys = NO_KEYS, shadows: ShadowsOpt = "none",
+) -> None:  # fmt: skip
     """Compute digests, several in one pass: of the media, with --files of every file, with --blocks of every block (one
     algorithm, md5 if none is named)."""
     names = tuple(dict.fromkeys(a.strip() for a in algorithms.split(",") if a.strip()))
     chosen = engine_named(engine)
     if blocks and files:
         raise UsageError("--blocks is of the media; --files is of whole files")
-    with running(jobs, strict=strict, shadows=shadows) as run, open_image(evidence, run=run) as image:
+    with running(jobs, keys, strict, shadows=shadows) as run, open_image(evidence, run=run) as image:
         if blocks:
             only = "md5" if names == DEFAULT else algorithms
             batches = block_hashes(

@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EvidenceArg, JsonOpt, KeyFileOpt, PasswordOpt, RecoveryOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import NO_KEYS, EvidenceArg, JsonOpt, WithOpt, clean, emit, running
 from forensiclib.core.errors import EvidenceError
+from forensiclib.core.keys import Keys
 from forensiclib.core.time import Timestamp
 
 NAME = "info"
 
 
-def command(
-    evidence: EvidenceArg, json: JsonOpt = False, password: PasswordOpt = None, recovery_key: RecoveryOpt = None,
-    key_file: KeyFileOpt = None, others: WithOpt = None,
-) -> None:  # fmt: skip
+def command(evidence: EvidenceArg, json: JsonOpt = False, others: WithOpt = None, keys: Keys = NO_KEYS) -> None:
     """Say what an image is: container, stored hashes, volumes, file systems."""
-    keys = running(passwords=password, recovery=recovery_key, key_files=key_file)
-    with keys as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(keys=keys) as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EngineOpt, JsonOpt, OneEvidence, ShadowsOpt, WithOpt, clean, emit, engine_named, running
+from forensiclib.cli._options import ShadowsOpt
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, JsonOpt, OneEvidence, WithOpt, clean, emit, engine_named, running
 from forensiclib.core.errors import UsageError
+from forensiclib.core.keys import Keys
 from forensiclib.core.time import Timestamp
 
 NAME = "ls"
@@ -22,12 +24,13 @@ def command(
     engine: EngineOpt = "native",
     json: JsonOpt = False,
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
     shadows: ShadowsOpt = "none",
 ) -> None:
     """List files: state, size, last write, path. Without a path every volume's root; a shadow copy's when it is named (2.vss1)."""
     chosen = engine_named(engine)
     name, _, path = where.partition(":")
-    with running(shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(keys=keys, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
         listing = [(v, v.filesystem(chosen).table()) for v in (image.volume(name),)] if where else image.listing(chosen)
         for volume, table in listing:
             _show(volume, list(table.rows()), path.strip("/"), recursive, deleted, json)

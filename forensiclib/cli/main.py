@@ -31,6 +31,7 @@ def _run() -> None:
 
     from forensiclib import __version__
     from forensiclib.cli import carve, cat, catalog, convert, examine, extract, hash, info, ls, recover, search, verify
+    from forensiclib.cli._keys import keyed
     from forensiclib.cli._shared import guarded
 
     app = typer.Typer(
@@ -53,5 +54,5 @@ def _run() -> None:
         """Options of the program itself."""
 
     for module in (info, verify, ls, cat, recover, extract, carve, hash, search, convert, examine, catalog):
-        app.command(module.NAME)(guarded(module.command))
+        app.command(module.NAME)(guarded(keyed(module.command)))
     app(prog_name="forensiclib")

@@ -8,12 +8,13 @@ import typer
 
 from forensiclib.api import open_image
 from forensiclib.api.recovering import recover
+from forensiclib.cli._options import ShadowsOpt
 from forensiclib.cli._shared import (
+    NO_KEYS,
     EngineOpt,
     EvidenceArg,
     JobsOpt,
     JsonOpt,
-    ShadowsOpt,
     StrictOpt,
     WithOpt,
     clean,
@@ -21,6 +22,7 @@ from forensiclib.cli._shared import (
     engine_named,
     running,
 )
+from forensiclib.core.keys import Keys
 
 NAME = "recover"
 
@@ -33,11 +35,12 @@ def command(
     json: JsonOpt = False,
     strict: StrictOpt = False,
     others: WithOpt = None,
+    keys: Keys = NO_KEYS,
     shadows: ShadowsOpt = "none",
 ) -> None:
     """Write deleted files; clusters that belong to another file now read as zero, and are reported."""
     chosen, count = engine_named(engine), 0
-    with running(jobs, strict=strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(jobs, keys, strict, shadows=shadows) as run, open_image(evidence, run=run, others=others or ()) as image:
         for item in recover(run, image, to, chosen):
             count += 1
             row = {

@@ -10,8 +10,10 @@ from forensiclib.api import open_image
 from forensiclib.api.hitfiles import HitFiles
 from forensiclib.api.searching import DEFAULT, search
 from forensiclib.cli._hits import show, summary
+from forensiclib.cli._options import ShadowsOpt
 from forensiclib.cli._query import DecodeOpt, DepthOpt, decoder_of, listed, query_of
-from forensiclib.cli._shared import EngineOpt, JobsOpt, JsonOpt, OneEvidence, PasswordOpt, ShadowsOpt, StrictOpt, engine_named, running
+from forensiclib.cli._shared import NO_KEYS, EngineOpt, JobsOpt, JsonOpt, OneEvidence, StrictOpt, engine_named, running
+from forensiclib.core.keys import Keys
 
 NAME = "search"
 Names = list[str] | None
@@ -35,16 +37,13 @@ def command(
     maximum: Annotated[int, typer.Option("--maximum", min=1, metavar="N", help="Hits kept of each term.")] = 100_000,
     decode: DecodeOpt = "",
     depth: DepthOpt = 4,
-    jobs: JobsOpt = 1,
-    engine: EngineOpt = "native",
-    password: PasswordOpt = None,
-    json: JsonOpt = False,
-    strict: StrictOpt = False,
-    shadows: ShadowsOpt = "none",
-) -> None:
+    jobs: JobsOpt = 1, engine: EngineOpt = "native",
+    json: JsonOpt = False, strict: StrictOpt = False,
+    keys: Keys = NO_KEYS, shadows: ShadowsOpt = "none",
+) -> None:  # fmt: skip
     """Search files, slack, free space and names; each hit says where it is, in which encoding, and which bytes it is."""
     chosen = engine_named(engine)
-    with running(jobs, password, strict, shadows=shadows) as run:
+    with running(jobs, keys, strict, shadows=shadows) as run:
         query, wanted = query_of(run, terms or [], words or [], condition, regex, patterns or [], yara or [], encodings, form)
         query = query.with_options(ignore_case=ignore_case, whole_word=whole_word)
         decoder = decoder_of(run, decode, query.words)

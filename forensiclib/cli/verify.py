@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from forensiclib.api import open_image
-from forensiclib.cli._shared import CHECK_FAILED, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, default_jobs, emit, running
+from forensiclib.cli._shared import CHECK_FAILED, NO_KEYS, EvidenceArg, JobsOpt, JsonOpt, StrictOpt, clean, default_jobs, emit, running
+from forensiclib.core.keys import Keys
 from forensiclib.tables.jsonl import span_row
 
 NAME = "verify"
@@ -21,9 +22,10 @@ def command(
     jobs: JobsOpt = default_jobs(),  # noqa: B008  # typer shows the number in --help
     json: JsonOpt = False,
     strict: StrictOpt = False,
+    keys: Keys = NO_KEYS,
 ) -> None:
     """Check an image against the checksums and hashes stored in it. Exit 4 when they disagree."""
-    with running(jobs, strict=strict) as run, open_image(evidence, run=run) as image:
+    with running(jobs, keys, strict) as run, open_image(evidence, run=run) as image:
         result = image.verify(algorithms or ())
         row = {
             "name": image.name, "ok": result.ok, "size": result.size, "stored": result.stored, "computed": result.computed,

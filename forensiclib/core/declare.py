@@ -177,10 +177,12 @@ class Encryption(Declaration):
     open(source, budget)  its Lock; raises NotThisFormat, or another EvidenceError for a header that is damaged
     unmarked              the format carries no signature (probe says only what could be): asked last, and only when the
                           caller gave keys
+    disk                  what is encrypted is a disk with its partition table: probe and open get the disk, never a volume
     """
 
     order: int = 50
     unmarked: bool = False
+    disk: bool = False
     probe: Callable[[ByteSource], bool]
     open: Callable[[ByteSource, Budget], Lock]
 

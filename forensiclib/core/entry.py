@@ -175,11 +175,13 @@ class Lock(ABC):
 
     format   name of its declaration; facts   cipher, key derivation, label ... as the header states them
     needs    what would open it, in words a user reads: "password", "recovery key", "key file" ...
+    others   further volumes that unlock() opened in the same bytes (a hidden one), ``index`` counted from 1
     """
 
     format: str = ""
     facts: Mapping[str, str] = {}
     needs: tuple[str, ...] = ("password",)
+    others: Sequence[Volume] = ()
 
     @abstractmethod
     def unlock(self, keys: Keys, budget: Budget) -> ByteSource:

@@ -42,11 +42,16 @@ class Limits:
     """Findings kept one by one; further ones are counted, and the count is itself a finding."""
 
 
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
 @dataclass(slots=True)
 class Budget:
     """What is left of the Limits, the cancel check, the place where damage is reported, and the secrets for containers.
 
-    One Budget serves one call of one room on one thread.
+    One Budget serves one call of one room on one thread. ``threads``: how many the room may start for what takes seconds;
+    ``progress(what, done, total)`` is told on the caller's.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -56,6 +61,8 @@ class Budget:
     keys: Keys = field(default_factory=Keys, repr=False)
     findings: list[Finding] = field(default_factory=list)
     dropped: int = 0
+    threads: int = 1
+    progress: Callable[[str, int, int], None] = _silent
     _items: int = 0
     _output: int = 0
     _depth: int = 0

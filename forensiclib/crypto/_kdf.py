@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from forensiclib.core.errors import LimitExceeded, Unsupported
 from forensiclib.core.limits import Budget
-from forensiclib.kernels import old_digest, old_pbkdf2
+from forensiclib.kernels import old_digest, old_pbkdf2, stretch
 
-__all__ = ["argon2", "digest_size", "hashed", "pbkdf2"]
+__all__ = ["argon2", "digest_size", "hashed", "pbkdf2", "pbkdf2_many"]
 
 ROUNDS = 100_000_000
 """Rounds of PBKDF2 in one derivation: half a minute. The largest that cryptsetup's benchmark ever asked on a fast machine is a tenth."""
+SLICE = 20_000
+"""Rounds between two looks at the budget: some hundredths of a second."""
 WORK = 64 << 30
 """Argon2's memory times its passes, bytes: half a minute of one core. cryptsetup asks for 4 GiB, VeraCrypt for 2."""
 
@@ -58,6 +61,37 @@ def pbkdf2(name: str, secret: bytes, salt: bytes, rounds: int, size: int, budget
     if old:
         return old_pbkdf2(known, secret, salt, rounds, size)
     return hashlib.pbkdf2_hmac(known, secret, salt, rounds, size)
+
+
+def pbkdf2_many(
+    name: str, secret: bytes, salts: Sequence[bytes], rounds: int, blocks: range, budget: Budget, tick: Callable[[], None] = lambda: None
+) -> list[bytes]:
+    """PBKDF2-HMAC of one secret over several salts side by side: of each derived key the digest-sized blocks of those numbers, from 0.
+
+    ``tick`` is called, and the budget asked, many times a second. Raises as pbkdf2 does.
+    """
+    known, old = _name(name)
+    if not 0 < rounds <= ROUNDS:
+        raise LimitExceeded("PBKDF2", None, f"more than {ROUNDS:,} rounds of {name[:40]}")  # how many may be a secret
+    wide = digest_size(name)
+    derive = old_pbkdf2 if old else hashlib.pbkdf2_hmac
+    chains = bytearray()
+    for salt in salts:
+        once = derive(known, secret, salt, 1, wide * blocks.stop)
+        for i in blocks:
+            chains += 2 * once[wide * i : wide * i + wide]
+    block = 128 if known == "sha512" else 64
+    key = hashed(name, secret) if len(secret) > block else secret
+    step = SLICE if not old or known == "ripemd160" else SLICE // 8 // max(1, len(salts) * len(blocks)) + 1
+    left = rounds - 1
+    while left:
+        budget.check()
+        tick()
+        stretch(known, key, chains, min(step, left))
+        left -= min(step, left)
+    sums = b"".join(chains[i + wide : i + 2 * wide] for i in range(0, len(chains), 2 * wide))
+    size = wide * len(blocks)
+    return [sums[size * i : size * i + size] for i in range(len(salts))]
 
 
 def argon2(kind: str, secret: bytes, salt: bytes, passes: int, kib: int, lanes: int, size: int, budget: Budget) -> bytes:

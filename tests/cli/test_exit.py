@@ -18,7 +18,7 @@ FILE = "2:/Users/alice/NTUSER.DAT"
 
 TYPOS = {
     "no such evidence": (["info", "{tmp}/nothing.E01"], 2, "nothing.E01: no such file"),
-    "a folder as evidence": (["info", "{tmp}"], 2, "a directory, and no DiskDescriptor.xml in it"),
+    "a folder as evidence": (["info", "{tmp}"], 2, "a directory, and no "),
     "remote evidence": (["info", "s3://bucket/disk.E01"], 2, "remote evidence is not supported"),
     "a glob of nothing": (["info", "{tmp}/none*.E01"], 2, "no file matches"),
     "not an image": (["info", "{fake}"], 3, "fake.E01"),

@@ -67,6 +67,65 @@ def test_a_case_and_the_command_line_hold_no_password(unpacked, tmp_path):
         assert not hits and form not in done.stdout + done.stderr
 
 
+PIM = 7_654_321
+COMMANDS = {
+    "info": ("{image}",), "info --json": ("{image}", "--json"), "verify": ("{image}",), "ls": ("{image}", "-r"), "ls 0": ("{image}", "0"),
+    "cat": ("{image}", "0:/{file}"), "recover": ("{image}", "--to", "{out}"), "extract": ("{image}", "*", "--to", "{out}.jsonl"),
+    "carve": ("{image}", "--to", "{out}", "--type", "jpeg"), "hash": ("{image}",), "hash --files": ("{image}", "--files"),
+    "search": ("{image}", "Sesame", "NTFS", "--to", "{out}.csv"), "convert": ("{image}", "--to", "{out}.E01"),
+    "examine": ("{image}", "--case", "{out}", "--no-carving", "--jobs", "1"),
+}  # fmt: skip
+
+
+def test_every_command_is_asked():
+    """A command that opens evidence and is not in the list would be one that nobody looked at."""
+    done = subprocess.run([sys.executable, "-m", "forensiclib", "--help"], capture_output=True, text=True, timeout=60).stdout
+    listed = {line.split()[0] for line in done.partition("Commands:")[2].lstrip().partition("\n\n")[0].splitlines() if line[:4].strip()}
+    assert listed - {"catalog"} == {name.split()[0] for name in COMMANDS}
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right key", "wrong keys"])
+@pytest.mark.parametrize("kind", ["luks", "bitlocker"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_writes_a_key(unpacked, tmp_path, monkeypatch, capfdbinary, name, kind, right):
+    """Standard output and error, every file and file name, the traceback of what leaves the command."""
+    from forensiclib.cli.main import main
+
+    luks = unpacked("luks1-images.tar.xz")
+    image = luks / "luks1_aes-xts-plain64-sha1.img" if kind == "luks" else unpacked("bitlk-images.tar.xz") / "bitlk-aes-xts-128.img"
+    opens = ["--key-file", str(luks / "keyfile1")] if kind == "luks" else ["--password", PASSWORD]
+    key = (luks / "keyfile1").read_bytes()[:64] if kind == "luks" else PASSWORD.encode()
+    recovery = "042647-302313-590458-071500-554323-116567-412181-516978"
+    (tmp_path / "key").write_bytes(b"Sesame-file-0815")
+    (tmp_path / "list").write_bytes(b"Sesame-line-1\nSesame-line-2\n")
+    out = tmp_path / "written" / "out"
+    out.parent.mkdir()
+    words = [word.format(image=image, out=out, file="$MBR" if kind == "luks" else "$MFT") for word in COMMANDS[name]]
+    keys = ["--password", WRONG, "--recovery-key", recovery, "--key-file", str(tmp_path / "key"), "--passwords", str(tmp_path / "list"),
+            "--pim", str(PIM), *(opens if right else [])]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["forensiclib", name.split()[0], *words, *keys])
+    code, trace = 0, ""
+    try:
+        main()
+    except SystemExit as error:
+        code = error.code or 0
+    except BaseException as error:  # noqa: BLE001  # a bug of ours would leave with its traceback
+        trace = "".join(traceback.format_exception(error))
+        code = 1
+    stdout, stderr = capfdbinary.readouterr()
+    assert not trace and code != 2, (trace, stderr)
+    if (not right and name.split()[0] not in ("hash", "verify", "convert")) or (name == "hash --files" and not right):
+        assert b"give a password" in stdout + stderr, "what would open it is said"
+    written = {str(p.relative_to(out.parent)): p.read_bytes() for p in out.parent.rglob("*") if p.is_file()}
+    assert written or name not in ("convert", "examine")
+    everything = b"\n".join([stdout, stderr, *written.values(), *(n.encode() for n in written)])
+    shown = forms(WRONG.encode(), b"Sesame-file-0815", b"Sesame-line-1", b"Sesame-line-2", recovery.encode())
+    shown += forms(str(PIM).encode(), f"{PIM:,}".encode(), recovery.replace("-", "").encode())
+    shown += forms(key) if right else []
+    for form in shown:
+        assert form not in everything
+
+
 def test_info_says_what_would_unlock_it(unpacked):
     folder = unpacked("bitlk-images.tar.xz")
     command = [sys.executable, "-m", "forensiclib", "info", folder / "bitlk-aes-xts-128-startup-key.img"]
@@ -81,3 +140,4 @@ def test_keys_show_only_their_number():
     keys = Keys(["a-Xq7#", "b-Xq7#"], recovery="123456", keyfile=b"c-Xq7#")
     assert repr(keys) == str(keys) == "Keys(2 passwords, 1 recovery keys, 1 key files)"
     assert "Xq7#" not in repr(fl.Run(keys=keys))
+    assert repr(Keys(pim=[4711, 12])) == "Keys(0 passwords, 0 recovery keys, 0 key files, 2 PIMs)" and Keys(pim=1) and not Keys()

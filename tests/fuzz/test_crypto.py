@@ -109,3 +109,58 @@ def test_bitlocker():
     quick = trial(bitlocker.ENCRYPTION)
     assert rows_or_evidence_error(quick, mutations(sample, COUNT)) == COUNT
     assert rows_or_evidence_error(quick, map(checked, mutations(sample[:0x1400], COUNT))) == COUNT
+
+
+def truecrypt_sample() -> bytes:
+    """The data of a header that VeraCrypt could have written, and of its volume; not encrypted."""
+    import random
+    import zlib
+
+    keys = random.Random(3).randbytes(256)
+    head = struct.pack(">4sHHIQQQQQQII120s", b"VERA", 5, 0x10B, zlib.crc32(keys), 0, 0, 0, 4096, 131072, 4096, 0, 512, b"")
+    return head + struct.pack(">I", zlib.crc32(head)) + keys
+
+
+def test_truecrypt(monkeypatch):
+    """Damaged headers, re-signed and encrypted again: any area, any flags, any version."""
+    import random
+    import zlib
+
+    from forensiclib.crypto.truecrypt import derive, system, volume
+    from forensiclib.kernels import sectors_decrypt
+
+    quick = [derive.Derivation("TrueCrypt", "sha1", 1)]
+    monkeypatch.setattr(volume, "derivations", lambda pims, system: quick)
+    monkeypatch.setattr(system, "derivations", lambda pims, system: quick)
+    base = random.Random(5).randbytes(131072 * 2 + 8192)
+    material = quick[0].keys(b"password", [base[:64]], range(10), Budget(), lambda: None)[0]
+    opened = []
+
+    def encrypted(plain: bytes) -> bytes:
+        """XTS with AES, made of the decryption: the tweaks are the kernel's own."""
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        engine = Cipher(algorithms.AES(material[:64]), modes.XTS(bytes(16))).encryptor()
+        return engine.update(plain) + engine.finalize()
+
+    def images():
+        for plain in mutations(truecrypt_sample(), COUNT):
+            plain = (plain + bytes(448))[:448]
+            signed = plain[:8] + struct.pack(">I", zlib.crc32(plain[192:])) + plain[12:188]
+            yield base[:64] + encrypted(signed + struct.pack(">I", zlib.crc32(signed)) + plain[192:])
+
+    def run(head: bytes, budget: Budget) -> None:
+        budget = Budget(Limits(seconds=20), report_to=budget.report)
+        for room, data in ((volume.ENCRYPTION, head + base[512:]), (system.ENCRYPTION, base[:31744] + head + base[32256:65536])):
+            source = MemorySource(data)
+            if room.probe(source):
+                plain = room.open(source, budget).unlock(Keys("password"), budget)
+                opened.append(plain.read_at(0, 4096))
+                plain.read_at(max(0, plain.size - 100), 4096)
+                plain.trace(0, plain.size)
+
+    probe = bytearray(encrypted(truecrypt_sample()))
+    sectors_decrypt("aes", "xts", material[:32], material[32:64], probe, 448)
+    assert bytes(probe) == truecrypt_sample()
+    assert rows_or_evidence_error(run, images()) == COUNT
+    assert len(opened) > COUNT // 10, "the damage is behind the key"

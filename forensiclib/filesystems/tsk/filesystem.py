@@ -310,6 +310,8 @@ class TskFileSystem(FileSystem):
         if state == "deleted" and meta is not None and meta.flags & META_ALLOCATED and facts.runs is None:
             # The inode serves another file now: its content is not this name's.
             attributes, verdict, size, opener = {"reallocated": True}, "overwritten", 0, None
+        if named.virtual and not named.attrs and facts.runs is None and facts.inline is None:
+            size, opener = 0, None  # a name that The Sleuth Kit gives without the content ($FAT2 of some volumes)
         name = facts.name if facts.name is not None else named.raw.decode("utf-8", "backslashreplace")
         path = f"{named.directory}/{name}" if named.directory else name
         if facts.path is not None:

@@ -1,0 +1,1 @@
+"""TrueCrypt and VeraCrypt: volumes, hidden volumes, encrypted systems."""
