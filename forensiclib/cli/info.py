@@ -37,6 +37,9 @@ def command(
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
             emit(facts, "; ".join(parts + [f"{name} {clean(value)}" for name, value in facts["lock"].items() if value]), json)
+        if image.traffic is not None:
+            cost = image.traffic.row()
+            emit({"row": "traffic", **cost}, "read from afar: " + ", ".join(f"{n.replace('_', ' ')} {v:,}" for n, v in cost.items()), json)
 
 
 def _date(name: str, value: str) -> str:
