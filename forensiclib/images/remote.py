@@ -208,7 +208,8 @@ class Line:
             try:
                 self.source(path)
             except UsageError:
-                self._absent.add(path.url)
+                if path.url not in self._absent:
+                    raise
             except Unreadable as error:
                 if path.url not in self._denied:
                     raise
@@ -329,8 +330,8 @@ class RemoteSource(ByteSource):
         try:
             data = self.line.run(self.line.insist(lambda: self.carrier.open(BLOCK, pinned)))
         except Trouble as trouble:
-            if trouble.kind == "denied":
-                self.line._denied.add(self.path.url)
+            if trouble.kind in ("denied", "missing"):
+                (self.line._denied if trouble.kind == "denied" else self.line._absent).add(self.path.url)
             failed = _error(trouble, self.path)
         if failed is not None:
             raise failed
