@@ -360,6 +360,8 @@ def carrier(url: str, options: Mapping[str, Any]) -> Carrier:
         raise UsageError(words)
     try:
         fs, path = url_to_fs(url, **options)
+        if hasattr(fs, "encode_url"):
+            fs.encode_url(path)
     except (TypeError, ValueError, NotImplementedError) as error:
         words = f"{scheme}: fsspec does not open such an address alone ({type(error).__name__})"
     except _host_errors() as error:
