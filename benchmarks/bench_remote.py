@@ -2,9 +2,9 @@
 
     FORENSICLIB_REMOTE=FOLDER python -m pytest -s benchmarks/bench_remote.py
 
-FOLDER holds many.E01 (and its further segments) and many.img of benchmarks/make_remote.py. A server in a process of its own gives ranges with a
-delay of LATENCY a request. What is timed (wall) is opening over HTTP and the full listing of the NTFS volume: names, times, sizes, runs, deleted files.
-``extra_info``: requests, bytes, and these as a share of the stored files and of the media.
+FOLDER holds many.E01 (and its further segments) and many.img of benchmarks/make_remote.py. A server in a process of its own gives ranges
+with a delay of LATENCY a request. What is timed (wall) is opening over HTTP and the full listing of the NTFS volume: names, times, sizes,
+runs, deleted files. ``extra_info``: requests, bytes, and these as a share of the stored files and of the media.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import EvidenceArg, JsonOpt, KeyFileOpt, PasswordOpt, RecoveryOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import EvidenceArg, JsonOpt, KeyFileOpt, PasswordOpt, RecoveryOpt, WithOpt, clean, emit, running, traffic
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.time import Timestamp
 
@@ -17,8 +17,7 @@ def command(
     key_file: KeyFileOpt = None, others: WithOpt = None,
 ) -> None:  # fmt: skip
     """Say what an image is: container, stored hashes, volumes, file systems."""
-    keys = running(passwords=password, recovery=recovery_key, key_files=key_file)
-    with keys as run, open_image(evidence, run=run, others=others or ()) as image:
+    with running(1, password, recovery=recovery_key, key_files=key_file) as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
@@ -37,9 +36,7 @@ def command(
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
             emit(facts, "; ".join(parts + [f"{name} {clean(value)}" for name, value in facts["lock"].items() if value]), json)
-        if image.traffic is not None:
-            cost = image.traffic.row()
-            emit({"row": "traffic", **cost}, "read from afar: " + ", ".join(f"{n.replace('_', ' ')} {v:,}" for n, v in cost.items()), json)
+        traffic(image.traffic, json)
 
 
 def _date(name: str, value: str) -> str:

@@ -33,8 +33,8 @@ __all__ = ["Line", "RemotePath", "RemoteSource", "Traffic", "is_url", "located"]
 
 T = TypeVar("T")
 BLOCK = 64 << 10
-"""Bytes of one block of the cache. Listing the NTFS volume of benchmarks/bench_remote.py in an E01 set from a server 20 ms away read, of the set,
-with blocks of 32, 64, 128, 256 KiB 2.7, 3.7, 5.8 and 9.6 % in 452, 384, 348 and 318 requests."""
+"""Bytes of one block of the cache. Listing the NTFS volume of benchmarks/bench_remote.py in an E01 set read, of the set, with blocks of
+32, 64, 128 and 256 KiB, 2.7, 3.7, 5.8 and 9.6 % in 452, 384, 348 and 318 requests."""
 MEMORY = 64 << 20
 """Bytes of blocks that one image holds, all of its segments together."""
 REQUEST = 4 << 20
@@ -112,7 +112,7 @@ class RemotePath(str):
             query = mark + asked
         user, at, host = rest.partition("/")[0].rpartition("@")
         text = f"{scheme}://{rest[len(user) + len(at) :]}"
-        if not host or text.endswith("/"):
+        if not host or text.endswith("/") or (scheme.startswith("http") and "/" not in rest):
             raise UsageError(f"{scheme}: the address names no file")
         return cls(text, (user + at, query), line or Line())
 

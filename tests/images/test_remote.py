@@ -21,9 +21,6 @@ from typing import Any
 
 import pytest
 
-fsspec = pytest.importorskip("fsspec", reason="the extra 'remote' (fsspec) is not installed")
-pytest.importorskip("aiohttp", reason="the extra 'remote' (aiohttp) is not installed")
-
 import forensiclib as fl
 from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, Truncated, Unreadable, UsageError
 from forensiclib.images import _carriers, remote
@@ -32,6 +29,8 @@ from forensiclib.testing.contracts import SourceContract
 from tests.images.servers import Files, http_server
 from tests.images.sets import SAMPLES, build_set, make_media, noise
 
+fsspec = pytest.importorskip("fsspec", reason="the extra 'remote' (fsspec) is not installed")
+pytest.importorskip("aiohttp", reason="the extra 'remote' (aiohttp) is not installed")
 SECRET = "s3cr3t-Pa55"
 DATA = noise(3 * BLOCK + 777, 5)
 
