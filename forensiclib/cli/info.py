@@ -17,12 +17,13 @@ def command(
     key_file: KeyFileOpt = None, others: WithOpt = None,
 ) -> None:  # fmt: skip
     """Say what an image is: container, stored hashes, volumes, file systems."""
-    with running(1, password, recovery=recovery_key, key_files=key_file) as run, open_image(evidence, run=run, others=others or ()) as image:
+    keys = running(passwords=password, recovery=recovery_key, key_files=key_file)
+    with keys as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
             "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
-        segments = f"{len(image.parts)} segment{'' if len(image.parts) == 1 else 's'}"
+        segments = "1 segment" if len(image.parts) == 1 else f"{len(image.parts)} segments"
         emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {segments}", json)
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
