@@ -151,6 +151,15 @@ class PooledFile(ByteSource):
         n = clip(offset, n, self.size)
         return self._get(self.path).read_at(offset, n) if n else b""
 
+    @property
+    def distant(self) -> bool:
+        """Whether hints help."""
+        return isinstance(self.path, RemotePath)
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        if self.distant:
+            self._get(self.path).prefetch(ranges)
+
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         n = clip(offset, n, self.size)
         return (Span(self.root, offset, n),) if n else ()

@@ -379,8 +379,9 @@ class RemoteSource(ByteSource):
                 take -= len(piece)
         return n
 
-    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """A hint: these (start, length) will be read. What is missing comes in few requests side by side, at most half of the memory."""
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """A hint: these (start, length) will be read. What is missing comes in few requests side by side, at most half of the memory.
+        What fails is left to the reading to say."""
         wanted: set[int] = set()
         room = self.line.memory // 2 // BLOCK
         for start, length in ranges:
@@ -389,7 +390,10 @@ class RemoteSource(ByteSource):
             if len(wanted) >= room:
                 break
         wanted |= {n + 1 for n in wanted if n + 2 in wanted}  # a hole of one block costs less than another request
-        self._gather(self._claim(sorted(wanted)))
+        try:
+            self._gather(self._claim(sorted(wanted)))
+        except EvidenceError:
+            return
 
     def _blocks(self, first: int, stop: int) -> list[bytes]:
         wanted = self._claim(range(first, stop), first)

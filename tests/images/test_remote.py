@@ -23,6 +23,7 @@ import pytest
 
 import forensiclib as fl
 from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, Truncated, Unreadable, UsageError
+from forensiclib.core.source import MemorySource
 from forensiclib.images import _carriers, remote
 from forensiclib.images.remote import BLOCK, REQUEST, Line, RemotePath, RemoteSource
 from forensiclib.testing.contracts import SourceContract
@@ -137,6 +138,28 @@ def test_prefetch_brings_what_is_named_in_few_requests(server: Files) -> None:
         == data[12 * BLOCK : 13 * BLOCK] + data[51 * BLOCK : 52 * BLOCK]
     )
     assert len(server.log) == asked
+
+
+def test_a_hint_goes_through_the_container(server: Files, tmp_path: Path) -> None:
+    media = noise(100 * BLOCK, 8)
+    for path in build_set(tmp_path, media, [".E01", ".E02"], chunk=32768):
+        server.content[path.name] = path.read_bytes()
+    with fl.open_image(server.url("set.E01")) as image:
+        places = [(n * BLOCK + 100, 50) for n in range(2, 98, 9)]
+        image.volumes()[0].prefetch([*places, (0, 1 << 60), (1 << 60, 5)])
+        asked = len(server.log)
+        assert [image.read_at(at, n) for at, n in places] == [media[at : at + n] for at, n in places]
+        assert len(server.log) == asked
+    assert MemorySource(media).prefetch([(0, 10)]) is None
+
+
+def test_a_hint_never_fails(server: Files, impatient: None) -> None:
+    server.content["a.dd"] = noise(10 * BLOCK, 1)
+    source = RemoteSource(server.url("a.dd"))
+    server.mode = "dead"
+    assert source.prefetch([(5 * BLOCK, 10)]) is None
+    with pytest.raises(Unreadable):
+        source.read_at(5 * BLOCK, 10)
 
 
 def test_two_threads_that_want_the_same_block_make_one_request(server: Files) -> None:
