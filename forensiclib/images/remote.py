@@ -434,7 +434,7 @@ class RemoteSource(ByteSource):
         if width is None:
             width = self._ahead.pop(first + 1, None)
         missing = bool(out.mine) and out.mine[-1] == stop - 1
-        grown = 0 if width is None else width if not missing else min(max(1, 2 * width), REQUEST // BLOCK)
+        grown = 0 if width is None else width if not missing else min(max(1, 2 * width), REQUEST // BLOCK - 1)
         self._ahead[stop] = grown
         while len(self._ahead) > STREAMS:
             self._ahead.popitem(last=False)
