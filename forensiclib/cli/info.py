@@ -21,10 +21,10 @@ def command(
     with keys as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
-            "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
+            "segments": (count := len(image.parts)), "stored": dict(image.hashes), "facts": dict(image.facts),
+            "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
-        segments = "1 segment" if len(image.parts) == 1 else f"{len(image.parts)} segments"
-        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {segments}", json)
+        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {count} segment{'' if count == 1 else 's'}", json)
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
                 if value:
@@ -34,8 +34,7 @@ def command(
         for volume in image.volumes():
             facts = _volume(volume)
             parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes at {volume.start:,}"]
-            parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
-            parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
+            parts += [clean(text) for text in (facts["filesystem"], facts["problem"], facts["label"] and f'"{facts["label"]}"') if text]
             emit(facts, "; ".join(parts + [f"{name} {clean(value)}" for name, value in facts["lock"].items() if value]), json)
         traffic(image.traffic, json)
 
