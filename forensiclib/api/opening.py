@@ -23,6 +23,8 @@ from forensiclib.core.keys import Keys
 from forensiclib.core.source import ByteSource, fill_bad
 from forensiclib.core.span import Span
 from forensiclib.crypto._looks import looks_random, structureless
+from forensiclib.images._files import ends, exists
+from forensiclib.images.remote import RemotePath, Traffic, located
 
 __all__ = ["Engine", "OpenImage", "OpenVolume", "Verification", "open_image", "placed", "stacked", "table"]
 
@@ -209,6 +211,11 @@ class OpenImage(Image):
             other.close()
         super().close()
 
+    @property
+    def traffic(self) -> Traffic | None:
+        """What reading has cost so far; None when no part of the image is remote."""
+        return next((path.line.traffic for path in self.paths if isinstance(path, RemotePath)), None)
+
     def verify(self, algorithms: Sequence[str] = ()) -> Verification:
         """Read the whole media once, check every stored chunk checksum, compare the stored digests.
 
@@ -289,16 +296,16 @@ class OpenImage(Image):
 
 def _expand(evidence: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     if isinstance(evidence, (str, os.PathLike)):
-        path = os.fspath(evidence)
-        if "://" in path:
-            raise UsageError(f"{path}: remote evidence is not supported; copy or mount it first")
+        path = located([os.fspath(evidence)])[0]
+        if isinstance(path, RemotePath):
+            return (path,)
         if not os.path.exists(path) and glob.has_magic(path):
             found = tuple(sorted(glob.glob(path)))
             if not found:
                 raise UsageError(f"{path}: no file matches")
             return found
         return (path,)
-    paths = tuple(os.fspath(p) for p in evidence)
+    paths = tuple(located([os.fspath(p) for p in evidence]))
     if not paths:
         raise UsageError("no evidence given")
     return paths if len(paths) > 1 else _expand(paths[0])
@@ -320,14 +327,6 @@ def _inside(path: str, formats: Sequence[ImageFormat]) -> str:
             return inner
     names = ", ".join(f.folder for f in formats if f.folder)
     raise UsageError(f"{path}: a directory, and no {names} in it; name the image")
-
-
-def _ends(path: str) -> tuple[bytes, bytes]:
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
-        size = file.seek(0, os.SEEK_END)  # of a device, too
-        file.seek(max(0, size - TAIL))
-        return head, file.read(TAIL)
 
 
 def _named(formats: Sequence[ImageFormat], wanted: str) -> ImageFormat:
@@ -365,8 +364,9 @@ def open_image(
 ) -> OpenImage:
     """Open evidence read-only.
 
-    evidence   a path (the first segment of a set is enough), a glob, a list of segments, a folder that is an image (.hdd), or a
-               ByteSource. Of a virtual disk the first path is the disk, the others are what it may need: its parents, extents
+    evidence   a path (the first segment of a set is enough), a glob, a list of segments, a folder that is an image (.hdd), an address
+               (https://, s3://, whatever fsspec knows; see images/remote.py), or a ByteSource.
+               Of a virtual disk the first path is the disk, the others are what it may need: its parents, extents
     format     name of an image format to insist on; None detects by content, then by name. "name:text" for a format that must be
                told what its content does not say ("nand:2048+64")
     snapshot   id or name of one of ``image.snapshots``: the disk as it was then; "" is the disk as it is
@@ -388,13 +388,17 @@ def open_image(
     if isinstance(evidence, ByteSource):
         return OpenImage(Image(evidence, format="source", name=_root_of(evidence)), (), run)
     paths = _expand(evidence)
+    line = next((path.line for path in paths if isinstance(path, RemotePath)), None)
+    if line is not None:
+        line.cancelled = run.cancelled
     for path in paths:
-        if not os.path.exists(path):
-            raise UsageError(f"{path}: no such file")
+        if not exists(path):
+            denied = f" ({line.notes[path.name]})" if line is not None and isinstance(path, RemotePath) and path.name in line.notes else ""
+            raise UsageError(f"{path}: no such file{denied}")
     formats = run.catalog.images
     folder = os.path.isdir(paths[0])
     paths = tuple(_inside(path, formats) if os.path.isdir(path) else path for path in paths)
-    head, tail = _ends(paths[0])
+    head, tail = ends(paths[0], HEAD, TAIL)
     if format is not None:
         order = [_named(formats, format)]
     else:
@@ -411,6 +415,10 @@ def open_image(
         if form.catch_all and tried:
             found = f"read as {form.name}: its name or its first bytes promise more than the content holds ({'; '.join(tried)})"
             run.budget(form.name).report(Finding.note("image", found, os.path.basename(paths[0])))
+        if line is not None:
+            image.facts = {**image.facts, **line.facts()}
+            for finding in line.findings():
+                run.budget("remote").report(finding)
         return OpenImage(_at_snapshot(image, snapshot) if snapshot else image, paths, run, snapshot)
     raise NotThisFormat(os.path.basename(paths[0]), None, "; ".join(tried) or "no format recognises it")
 

@@ -20,6 +20,7 @@ from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, Us
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.text import escape
+from forensiclib.images.remote import Traffic
 from forensiclib.tables.jsonl import line
 
 EvidenceArg = Annotated[list[str], typer.Argument(metavar="EVIDENCE", help="Image: the first segment is enough, or list them all.")]
@@ -105,6 +106,13 @@ def emit(row: Mapping[str, Any], text: str, as_json: bool) -> None:
     """One result on standard output; an empty text is not printed."""
     if as_json or text:
         sys.stdout.write((line(row) if as_json else text) + "\n")
+
+
+def traffic(cost: Traffic | None, as_json: bool) -> None:
+    """What reading a remote image has cost; nothing for one that is not."""
+    if cost is not None:
+        row = cost.row()
+        emit({"row": "traffic", **row}, "read from afar: " + ", ".join(f"{n.replace('_', ' ')} {v:,}" for n, v in row.items()), as_json)
 
 
 def clean(text: object) -> str:

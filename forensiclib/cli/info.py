@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forensiclib.api import OpenVolume, open_image
-from forensiclib.cli._shared import NO_KEYS, EvidenceArg, JsonOpt, WithOpt, clean, emit, running
+from forensiclib.cli._shared import NO_KEYS, EvidenceArg, JsonOpt, WithOpt, clean, emit, running, traffic
 from forensiclib.core.errors import EvidenceError
 from forensiclib.core.keys import Keys
 from forensiclib.core.time import Timestamp
@@ -18,10 +18,10 @@ def command(evidence: EvidenceArg, json: JsonOpt = False, others: WithOpt = None
     with running(keys=keys) as run, open_image(evidence, run=run, others=others or ()) as image:
         row: dict[str, Any] = {
             "row": "image", "name": image.name, "format": image.format, "size": image.size, "sector_size": image.sector_size,
-            "segments": len(image.parts), "stored": dict(image.hashes), "facts": dict(image.facts), "bad_sectors": len(image.bad_sectors),
+            "segments": (count := len(image.parts)), "stored": dict(image.hashes), "facts": dict(image.facts),
+            "bad_sectors": len(image.bad_sectors),
         }  # fmt: skip
-        count = len(image.parts)
-        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {count} segment{'s' * (count != 1)}", json)
+        emit(row, f"{clean(image.name)}: {image.format}, {image.size:,} bytes, {count} segment{'' if count == 1 else 's'}", json)
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
                 if value:
@@ -34,6 +34,7 @@ def command(evidence: EvidenceArg, json: JsonOpt = False, others: WithOpt = None
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
             emit(facts, "; ".join(parts + [f"{n} {clean(v)}" for n, v in (facts["lock"] | facts["facts"]).items() if v]), json)
+        traffic(image.traffic, json)
 
 
 def _date(name: str, value: str) -> str:

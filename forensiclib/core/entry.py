@@ -41,6 +41,9 @@ class _Over(ByteSource):
     def read_at(self, offset: int, n: int) -> bytes:
         return self.data.read_at(offset, n)
 
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self.data.prefetch(ranges)
+
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         return self.data.trace(offset, n)
 

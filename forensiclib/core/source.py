@@ -75,6 +75,11 @@ class ByteSource(ABC):
         got = self.read_into(offset, buffer)
         return bytes(buffer) if got == n else bytes(buffer[:got])
 
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """A hint that these (start, length) will be read soon, in any order: a remote source brings them side by side. Never
+        fails, and does nothing where bytes are near."""
+        return
+
     def slice(self, start: int, length: int | None = None) -> ByteSource:
         """A view of [start, start+length), clipped to this source."""
         if length is None:
@@ -210,6 +215,9 @@ class SliceSource(ByteSource):
     def read_at(self, offset: int, n: int) -> bytes:
         n = clip(offset, n, self.size)
         return self._base.read_at(self._start + offset, n) if n else b""
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._base.prefetch([(self._start + start, clip(start, n, self.size)) for start, n in ranges])
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         n = clip(offset, n, self.size)
@@ -476,6 +484,9 @@ class _FillBad(ByteSource):
         except EvidenceError:
             return False
         return bool(spans) and all(span.via == ("missing",) for span in spans)
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._base.prefetch(ranges)
 
     def trace(self, offset: int, n: int) -> tuple[Span, ...]:
         return self._base.trace(offset, n)

@@ -13,7 +13,8 @@ from forensiclib.core.errors import Corrupt, LimitExceeded, Truncated
 from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.span import Span
-from forensiclib.images._files import FilePool, PooledFile, expand
+from forensiclib.images._files import FilePool, PooledFile, beside, expand, identity, is_file, named, names_beside
+from forensiclib.images.remote import RemotePath
 
 __all__ = ["Family", "base_name", "opened"]
 
@@ -44,7 +45,7 @@ class Family:
         """The file, from now on a part of the disk. UsageError when it is not there."""
         self.budget.item()
         file = PooledFile(self.pool, path)
-        self.parts[os.path.realpath(path)] = (file.root, file.size)
+        self.parts[identity(path)] = (file.root, file.size)
         return file
 
     def peek(self, path: str) -> PooledFile:
@@ -54,7 +55,7 @@ class Family:
 
     def enter(self, path: str) -> None:
         """One layer more. Corrupt when the file is a layer of itself, LimitExceeded when there are too many."""
-        real = os.path.realpath(path)
+        real = identity(path)
         if real in self._chain:
             raise Corrupt("chain of disks", Span(os.path.basename(path), 0, 0), "a layer that comes back to itself")
         if len(self._chain) >= min(LAYERS, self.budget.limits.depth):
@@ -68,22 +69,22 @@ class Family:
 
     def others(self, path: str, suffixes: tuple[str, ...]) -> list[str]:
         """Files that could be kin of ``path``: listed by the caller, or beside it with one of the suffixes."""
-        folder = os.path.dirname(path)
-        beside = (os.path.join(folder, n) for n in sorted(os.listdir(folder or ".")) if n.lower().endswith(suffixes))
-        real = os.path.realpath(path)
-        found = [*self.listed, *(p for p in beside if _stays(p, folder))]
-        return list(dict.fromkeys(p for p in found if os.path.realpath(p) != real and os.path.isfile(p)))
+        near = [p for p in _near(path) if p.lower().endswith(suffixes)]
+        real = identity(path)
+        found = [*self.listed, *(p for p in near if _stays(p, path))]
+        return list(dict.fromkeys(p for p in found if identity(p) != real and is_file(p)))
 
     def find(self, path: str, hints: Iterable[str]) -> str | None:
         """The file that one of the hints names: among the listed ones, then beside ``path``. Of a hint only the last part counts; a link
         beside ``path`` that leaves the folder is not followed, since the evidence may have made it."""
-        folder = os.path.dirname(path)
-        beside = [os.path.join(folder, n) for n in sorted(os.listdir(folder or "."))]
+        listable = names_beside(path) is not None
+        near = _near(path)
         for name in dict.fromkeys(filter(None, map(base_name, hints))):
-            exact = [p for p in (*self.listed[1:], *beside) if os.path.basename(p) == name]
-            folded = [p for p in (*self.listed[1:], *beside) if os.path.basename(p).casefold() == name.casefold()]
-            for candidate in (*exact, *folded):
-                if os.path.isfile(candidate) and (candidate in self.listed or _stays(candidate, folder)):
+            exact = [p for p in (*self.listed[1:], *near) if os.path.basename(p) == name]
+            folded = [p for p in (*self.listed[1:], *near) if os.path.basename(p).casefold() == name.casefold()]
+            guessed = [] if listable else [named(path, name)]
+            for candidate in (*exact, *folded, *guessed):
+                if is_file(candidate) and (candidate in self.listed or _stays(candidate, path)):
                     return candidate
         return None
 
@@ -96,18 +97,25 @@ class Family:
             stated = f" (stated as {', '.join(dict.fromkeys(wanted))})" if any(base_name(w) != w for w in wanted) else ""
             more = f", {known}" if known and known != names else ""
             name = os.path.basename(path)
-            raise Truncated(what, Span(name, 0, 0), f"{names}{stated}{more} is not beside {name}: put it there or list both paths")
+            unseen = "" if names_beside(path) is not None else " (its folder cannot be listed, only that spelling was asked for)"
+            raise Truncated(what, Span(name, 0, 0), f"{names}{stated}{more} is not beside {name}{unseen}: put it there or list both paths")
         return found
 
     def report_unused(self) -> None:
         """A note for every file that the caller listed and that is no part of the disk."""
         for path in self.listed:
-            if os.path.realpath(path) not in self.parts:
+            if identity(path) not in self.parts:
                 self.budget.report(Finding.note("disk image", "listed, but no part of this disk: it was not read", where=path))
 
 
-def _stays(path: str, folder: str) -> bool:
-    return not os.path.islink(path) or os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder or ".")
+def _near(path: str) -> list[str]:
+    folder = os.path.dirname(path)
+    return [beside(path, os.path.join(folder, n)) for n in names_beside(path) or ()]
+
+
+def _stays(path: str, origin: str) -> bool:
+    folder = os.path.dirname(origin) or "."
+    return isinstance(path, RemotePath) or not os.path.islink(path) or os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
 def opened(paths: Sequence[str], budget: Budget, opener: Callable[[Family, str], Image]) -> Image:

@@ -17,7 +17,7 @@ from forensiclib.core.source import ByteSource, ChunkedSource, ConcatSource
 from forensiclib.core.span import Span
 from forensiclib.core.time import Timestamp
 from forensiclib.formats.ad1 import ATTRIBUTE, FOLDER, IMAGE_HEADER, ITEM, LOGICAL, SEGMENT_HEADER, SIGNATURE
-from forensiclib.images._files import FilePool, PooledFile, expand
+from forensiclib.images._files import FilePool, PooledFile, beside, exists, expand
 from forensiclib.images._tree import TreeFileSystem, shown
 from forensiclib.kernels import inflate
 
@@ -177,10 +177,10 @@ def _segments(pool: FilePool, paths: list[str], budget: Budget) -> list[tuple[Po
             raise Corrupt("AD1 segment header", span, f"segment {index} is there twice")
         wanted = max(wanted, count)
         if len(paths) == 1 and match and not queue:
-            while number <= wanted and (number in found or not os.path.exists(f"{match[1]}{number}")):
+            while number <= wanted and (number in found or not exists(beside(paths[0], f"{match[1]}{number}"))):
                 number += 1
             if number <= wanted:
-                queue.append(f"{match[1]}{number}")
+                queue.append(beside(paths[0], f"{match[1]}{number}"))
                 number += 1
     if missing := next((n for n in range(1, wanted + 1) if n not in found), 0):
         raise Truncated("AD1 segment", Span(os.path.basename(paths[0]), 24, 8), f"segment {missing} of {wanted} is missing")

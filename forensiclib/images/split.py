@@ -16,10 +16,12 @@ from forensiclib.core.finding import Finding
 from forensiclib.core.limits import Budget
 from forensiclib.core.source import ConcatSource
 from forensiclib.core.span import Span
-from forensiclib.images._files import FilePool, PooledFile, contained, expand
+from forensiclib.images._files import FilePool, PooledFile, beside, contained, exists, expand, is_file, names_beside, size
 
 __all__ = ["FORMAT", "open_split"]
 
+_MISSES = 3
+"""Numbers in a row that are not there before a set that cannot be listed is taken to end: a gap of fewer is seen."""
 _DIGITS = re.compile(r"(?P<stem>.*\.)(?P<suffix>\d{2,})", re.DOTALL)
 _LETTERS = re.compile(r"(?P<stem>.*[.\w-])(?P<suffix>[a-z]{2,6}|[A-Z]{2,6})", re.DOTALL)
 
@@ -80,18 +82,43 @@ def _same_set(member: _Member, other: _Member | None) -> bool:
 def _siblings(path: str) -> list[tuple[_Member, str]]:
     """The set that ``path`` belongs to, by number; itself alone when its name is no set's."""
     folder, name = os.path.split(path)
-    names = os.listdir(folder or ".")
     digits = _digits_member(name)
+    names = names_beside(path)
+    if names is None:
+        return _asked(path, digits)
     if digits is not None:
         found = [(m, n) for n in names if (m := _digits_member(n)) is not None and _same_set(digits, m)]
-        return sorted(((m, os.path.join(folder, n)) for m, n in found), key=lambda pair: pair[0].number)
+        return sorted(((m, beside(path, os.path.join(folder, n))) for m, n in found), key=lambda pair: pair[0].number)
     for width in (2, 3, 4):
         member = _letters_member(name, width)
         # Letters make a set only when its first file is there: "disk.dd" is not number 81 of one.
         if member is None or member.stem + member.suffix_of(0) not in names:
             continue
         found = [(m, n) for n in names if (m := _letters_member(n, width)) is not None and _same_set(member, m)]
-        return sorted(((m, os.path.join(folder, n)) for m, n in found), key=lambda pair: pair[0].number)
+        return sorted(((m, beside(path, os.path.join(folder, n))) for m, n in found), key=lambda pair: pair[0].number)
+    return []
+
+
+def _asked(path: str, digits: _Member | None) -> list[tuple[_Member, str]]:
+    """The same where no folder can be listed: file by file, up and down from the given one."""
+    folder, name = os.path.split(path)
+
+    def place(member: _Member, number: int) -> str:
+        return beside(path, os.path.join(folder, member.stem + member.suffix_of(number)))
+
+    for member in [digits] if digits is not None else [_letters_member(name, width) for width in (2, 3, 4)]:
+        if member is None or (digits is None and not exists(place(member, 0))):
+            continue
+        found = {member.number: path}
+        top = 26 ** len(member.suffix) if digits is None else 1 << 31
+        for step in (1, -1):
+            number, missed = member.number + step, 0
+            while missed < _MISSES and 0 <= number < top:
+                if there := exists(where := place(member, number)):
+                    found[number] = where
+                missed = 0 if there else missed + 1
+                number += step
+        return [(_Member(member.stem, member.suffix_of(n), n), found[n]) for n in sorted(found)]
     return []
 
 
@@ -115,7 +142,7 @@ def _without_gap(pairs: list[tuple[_Member, str]]) -> list[str]:
             root = os.path.basename(path)
             raise Truncated(
                 "split raw image",
-                Span(root, os.path.getsize(path), 0),
+                Span(root, size(path), 0),
                 f"segment {missing} is missing" + (f" and {count - 1} more behind it" if count > 1 else ""),
             )
     return [path for _, path in pairs]
@@ -125,7 +152,7 @@ def _set_of(paths: list[str]) -> list[str]:
     if len(paths) > 1:
         # Names that number nothing are taken in the order that the caller gave.
         return _without_gap(_listed(paths)) or paths
-    if not os.path.isfile(paths[0]):
+    if not is_file(paths[0]):
         raise NotThisFormat("split raw image", None, f"{paths[0]} is not a file")
     pairs = _siblings(paths[0])
     if len(pairs) < 2 and not (pairs and pairs[0][0].suffix.isdigit() and len(pairs[0][0].suffix) >= 3):
@@ -157,7 +184,8 @@ def open_split(paths: Sequence[str], budget: Budget) -> Image:
     when the name is not numbered or the content is an EWF segment, Truncated when a number of the
     set is missing. A segment of another size in the middle is a finding.
     """
-    found = _set_of(expand(paths))
+    given = expand(paths)
+    found = _set_of(given)
     pool = FilePool()
     with ExitStack() as undo:
         undo.callback(pool.close)
@@ -165,6 +193,9 @@ def open_split(paths: Sequence[str], budget: Budget) -> Image:
         undo.pop_all()
     if len(files) == 1:
         budget.report(Finding.note("split raw image", "one segment only; others are not beside it", where=files[0].path))
+    if len(given) == 1 and names_beside(given[0]) is None:
+        says = f"its folder cannot be listed: taken to end where {_MISSES} numbers in a row are not there; list the files to be sure"
+        budget.report(Finding.note("split raw image", says, where=files[-1].root))
     _odd_sizes(files, budget)
     return Image(
         ConcatSource(files, root=files[0].root),

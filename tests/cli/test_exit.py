@@ -19,7 +19,8 @@ FILE = "2:/Users/alice/NTUSER.DAT"
 TYPOS = {
     "no such evidence": (["info", "{tmp}/nothing.E01"], 2, "nothing.E01: no such file"),
     "a folder as evidence": (["info", "{tmp}"], 2, "a directory, and no "),
-    "remote evidence": (["info", "s3://bucket/disk.E01"], 2, "remote evidence is not supported"),
+    "an unknown protocol": (["info", "nosuch://user:secret@host/disk.E01"], 2, "nosuch: no such protocol"),
+    "an address in an address": (["info", "zip://disk.dd::https://host/a.zip"], 2, "has no ranges of its own"),
     "a glob of nothing": (["info", "{tmp}/none*.E01"], 2, "no file matches"),
     "not an image": (["info", "{fake}"], 3, "fake.E01"),
     "unknown digest": (["verify", "{e}", "-a", "md6"], 2, "no algorithm md6; there are md5"),

@@ -229,7 +229,8 @@ def test_internal_snapshots(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [("qcow2", "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s"), ("qcow2", "encrypt.format=aes,encrypt.key-secret=s")]
+    ("kind", "options"),
+    [("qcow2", "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s"), ("qcow2", "encrypt.format=aes,encrypt.key-secret=s")],
 )
 def test_an_encrypted_disk_is_locked(tmp_path: Path, kind: str, options: str) -> None:
     path = tmp_path / "locked.qcow2"

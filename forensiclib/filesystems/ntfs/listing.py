@@ -28,6 +28,8 @@ ENUMS = {"kind": KINDS, "state": STATES, "verdict": VERDICTS, "stream_kind": STR
 TYPES = {"Q": "uint64", "q": "int64", "I": "uint32", "H": "uint16", "B": "uint8", "t": "utf8", "l": "list_int64", "T": "timestamp"}
 NAMES = {"security": "security_id", "reparse": "reparse_tag"}
 BLOCK = 1 << 20
+HINTS = 128
+"""Directory indexes that are told beforehand: they lie all over the volume, and from afar each would be a request that is waited for."""
 _HAS_LIST = bytes(bits >> 1 & 1 for bits in range(256))
 BYTES, BYTES_A_RECORD = 256 << 20, 1024
 """Paths and run lists may take this much, and this much more a record; real volumes need a fifth of the latter."""
@@ -125,7 +127,10 @@ def _index_names(mft: Mft, attributes: bytearray, runs: bytearray, out: _Names, 
     for row, start, length in struct.iter_unpack("<qqq", kernels.mft_ranges(attributes, runs, 0xA0, geometry.cluster)):
         ranges.setdefault(row, []).append((start, length))
     left, seen = mft.volume.size, set()
-    for pieces in sorted(ranges.values()):
+    every = sorted(ranges.values())
+    for number, pieces in enumerate(every):
+        if number % HINTS == 0:
+            volume.prefetch([piece for pieces in every[number : number + HINTS] for piece in pieces])
         key = tuple(pieces)
         size = sum(length for _, length in pieces)
         if key in seen:

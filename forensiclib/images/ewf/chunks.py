@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import islice
 
 from forensiclib.core.errors import Corrupt, EvidenceError, Truncated
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span
+from forensiclib.images._files import PooledFile
 from forensiclib.images.ewf.tables import Index, Run
 from forensiclib.kernels import adler32, inflate
 
@@ -15,6 +18,8 @@ __all__ = ["EwfSource"]
 
 CACHE = 4 << 20
 """Bytes of decoded chunks kept for small reads: enough for a directory walk's neighbourhood."""
+HINTED = 4096
+"""Chunks of one hint that are looked up: a forged run list names more than anybody will read."""
 READ_AHEAD = 1 << 20
 """Bytes of a segment file read at once in a long read."""
 
@@ -68,6 +73,21 @@ class EwfSource(ByteSource):
             view[done : done + take] = self._cached(chunk)[inside : inside + take]
             done += take
         return n
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        wanted: dict[PooledFile, list[tuple[int, int]]] = {}
+        cut = ((offset, clip(offset, n, self.size)) for offset, n in ranges)
+        chunks = (c for offset, n in cut if n for c in range(offset // self._chunk, -(-(offset + n) // self._chunk)))
+        for chunk in islice(chunks, HINTED):
+            run, i = self._find(chunk)
+            if run is None or run.hole is not None:
+                continue
+            if not run.segment.file.distant:
+                return
+            start, length, packed = run.place(i)
+            wanted.setdefault(run.segment.file, []).append((start, self._stored_size(length, packed)))
+        for file, places in wanted.items():
+            file.prefetch(places)
 
     def _find(self, chunk: int) -> tuple[Run | None, int]:
         return self._index.find(chunk) if chunk < self._index.count else (None, 0)

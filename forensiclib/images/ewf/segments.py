@@ -16,7 +16,7 @@ from forensiclib.formats.ewf import (
     SIGNATURE_ADCRYPT,
     SIGNATURE_L01,
 )
-from forensiclib.images._files import FilePool, PooledFile
+from forensiclib.images._files import FilePool, PooledFile, beside, exists
 from forensiclib.images.ewf.sections import Segment, walk
 
 __all__ = ["extension", "find", "open_segments"]
@@ -61,8 +61,9 @@ def find(path: str) -> Iterator[str]:
         return
     number = 1
     while tail := extension(first, number):
-        want = stem + tail
-        yield next((c for c in (want, stem + tail.lower(), stem + tail.upper()) if os.path.exists(c)), want)
+        want = beside(path, stem + tail)
+        spelled = (want, beside(path, stem + tail.lower()), beside(path, stem + tail.upper()))
+        yield next((c for c in spelled if exists(c)), want)
         number += 1
 
 
@@ -133,7 +134,7 @@ def open_segments(pool: FilePool, paths: list[str], budget: Budget) -> list[Segm
     out = []
     for path in find(paths[0]):
         number = len(out) + 1
-        if not os.path.exists(path):
+        if not exists(path):
             break
         budget.item()
         out.append(walk(_member(pool, path, number), number, budget))
@@ -151,6 +152,6 @@ def open_segments(pool: FilePool, paths: list[str], budget: Budget) -> list[Segm
 
 def _stale(given: str, last: str, number: int, budget: Budget) -> None:
     behind = next((p for n, p in enumerate(find(given), 1) if n == number + 1), "")
-    if behind and os.path.exists(behind):
+    if behind and exists(behind):
         found = f"{os.path.basename(last)} ends the set, {os.path.basename(behind)} is there and was not read"
         budget.report(Finding.note("EWF segment", found, where=behind))

@@ -13,7 +13,7 @@ from forensiclib.core.limits import Budget
 from forensiclib.core.span import Span
 from forensiclib.formats.ewf import SIGNATURE_EX01, SIGNATURE_LX01
 from forensiclib.formats.ewf2 import FILE_HEADER, SECTION, SECTION_ENCRYPTED, SECTION_TYPES
-from forensiclib.images._files import FilePool, PooledFile
+from forensiclib.images._files import FilePool, PooledFile, beside, exists
 from forensiclib.kernels import adler32
 
 __all__ = ["Section", "Segment", "checked", "extension", "open_segments"]
@@ -94,8 +94,9 @@ def _siblings(path: str) -> Iterator[str]:
         return
     number = 1
     while tail := extension(suffix[:2] + "x01", number):
-        want = stem + tail
-        yield next((c for c in (want, stem + tail.lower(), stem + tail.upper()) if os.path.exists(c)), want)
+        want = beside(path, stem + tail)
+        spelled = (want, beside(path, stem + tail.lower()), beside(path, stem + tail.upper()))
+        yield next((c for c in spelled if exists(c)), want)
         number += 1
 
 
@@ -191,7 +192,7 @@ def open_segments(pool: FilePool, paths: list[str], budget: Budget) -> list[Segm
     else:
         _header(PooledFile(pool, paths[0]))
         for path in _siblings(paths[0]):
-            if not os.path.exists(path):
+            if not exists(path):
                 break
             budget.item()
             try:
