@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 
 from forensiclib.carving.joining import SECTOR, joined
 from forensiclib.carving.rebuilding import rebuilt
-from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, certain, examine, later, measured
+from forensiclib.carving.unit import Carved, Outcome, Signatures, Unit, certain, examine, examine_parcel, later, measured, parcel
 from forensiclib.core.declare import Carver
 from forensiclib.core.errors import UsageError
 from forensiclib.core.finding import Finding
@@ -161,7 +162,17 @@ def _examined(
     """Units in order, each with what it gave; None for one that lies in what those before it own. With an executor the
     next units are under way: what they gave stands when nothing turns out to reach into them."""
     covered = 0
+    common: bytes | None = None
+    nothing = Signatures(b"", (), 0, 0)
     waiting: deque[tuple[Unit, int, Future[Outcome] | None]] = deque()
+
+    def begun(unit: Unit, pool: Executor) -> Future[Outcome]:
+        nonlocal common
+        if common is None:
+            common = parcel(unit)
+        if not common:
+            return pool.submit(examine, unit)
+        return pool.submit(examine_parcel, common, replace(unit, carvers=(), signatures=nothing))
 
     def settled(unit: Unit, known: int, early: Future[Outcome] | None) -> tuple[Unit, Outcome | None]:
         nonlocal covered
@@ -171,7 +182,7 @@ def _examined(
                 outcome = examine(later(unit, covered), cancelled)
             else:
                 if early is None or covered > max(known, unit.start):
-                    early = executor.submit(examine, later(unit, covered))
+                    early = begun(later(unit, covered), executor)
                 outcome = early.result()
             covered = max(covered, outcome.covered)
         elif early is not None:
@@ -180,7 +191,7 @@ def _examined(
 
     try:
         for unit in units:
-            early = executor.submit(examine, later(unit, covered)) if executor is not None and covered < unit.stop else None
+            early = begun(later(unit, covered), executor) if executor is not None and covered < unit.stop else None
             waiting.append((unit, covered, early))
             if executor is None or len(waiting) >= ahead:
                 yield settled(*waiting.popleft())

@@ -6,8 +6,10 @@ bytes, its carvers and where it starts.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from forensiclib import kernels
 from forensiclib.carving.view import CandidateView
@@ -18,7 +20,7 @@ from forensiclib.core.limits import Budget, Limits
 from forensiclib.core.source import ByteSource, ConcatSource, ExtentSource, MemorySource, fill_bad
 from forensiclib.core.span import Span
 
-__all__ = ["Carved", "Outcome", "Signatures", "Unit", "certain", "content", "examine", "later", "measured", "owned"]
+__all__ = ["Carved", "Outcome", "Signatures", "Unit", "certain", "content", "examine", "later", "measured", "owned", "parcel"]
 
 CERTAIN = 0.8
 """Confidence from which a complete find owns its bytes."""
@@ -251,6 +253,27 @@ def measured(unit: Unit, cancelled: Callable[[], bool] | None = None) -> tuple[C
     head = work.source.read_at(unit.start, HEAD)
     asked = [(unit.start, n) for n, carver in enumerate(unit.carvers) if any(s.matches(head) for s in carver.signatures)]
     return next(work.accepted(asked), None), tuple(work.findings)
+
+
+def parcel(unit: Unit) -> bytes:
+    """What all units of a plan have in common, pickled once; b"" for carvers that cannot be (threads take them as they are)."""
+    try:
+        return pickle.dumps((unit.carvers, unit.signatures), pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return b""
+
+
+@lru_cache(maxsize=4)
+def _unpacked(common: bytes) -> tuple[tuple[Carver, ...], Signatures]:
+    carvers, signatures = pickle.loads(common)  # noqa: S301  # made by parcel, in this job
+    return carvers, signatures
+
+
+def examine_parcel(common: bytes, unit: Unit) -> Outcome:
+    """``examine`` in another process, of a unit without its carvers and signatures: they come as ``parcel`` made them, and are
+    unpacked once. To pickle them with every unit took longer than to examine most."""
+    carvers, signatures = _unpacked(common)
+    return examine(replace(unit, carvers=carvers, signatures=signatures))
 
 
 def later(unit: Unit, start: int) -> Unit:

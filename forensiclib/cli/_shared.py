@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import wraps
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, forkserver, get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
@@ -120,11 +121,22 @@ def clean(text: object) -> str:
     return escape(str(text))
 
 
+def _workers() -> BaseContext:
+    """How processes begin: out of one that loads every room while this one does; where there is no such way, each anew."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["forensiclib.cli._preload"])
+    forkserver.ensure_running()
+    return context
+
+
 @contextmanager
 def running(jobs: int = 1, keys: Keys = NO_KEYS, strict: bool = False, shown: int | None = None, shadows: str = "none") -> Iterator[Run]:
     """A Run with a pool of ``jobs`` workers, a progress bar on a terminal's standard error, and the
     findings (at most ``shown``) printed at the end."""
     stop = _Stop()
+    context = _workers() if jobs > 1 else None
     run = Run(threads=jobs, cancelled=stop, keys=keys, isolate=True, shadows=shadows_named(shadows))
     previous = signal.signal(signal.SIGINT, stop.handle)
     pool: Executor | None = None
@@ -132,7 +144,7 @@ def running(jobs: int = 1, keys: Keys = NO_KEYS, strict: bool = False, shown: in
     try:
         if jobs > 1:
             run.executor = pool = ProcessPoolExecutor(
-                jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+                jobs, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
             )
         if bar is not None:
             run.progress = bar.show
