@@ -92,7 +92,7 @@ def carve(
     ranges: Iterable[Range] | None = None,
     known: Iterable[Range] = (),
     executor: Executor | None = None,
-    ahead: int = 8,
+    ahead: int = 24,
     unit: int = UNIT,
     window: int = WINDOW,
     block: int = SECTOR,
@@ -185,6 +185,9 @@ def _examined(
                     early = begun(later(unit, covered), executor)
                 outcome = early.result()
             covered = max(covered, outcome.covered)
+            for after, _, begun_early in waiting:
+                if after.stop <= covered and begun_early is not None:
+                    begun_early.cancel()  # what has begun goes on: a few units
         elif early is not None:
             early.cancel()
         return unit, outcome
