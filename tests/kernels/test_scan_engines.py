@@ -94,6 +94,7 @@ def test_compiled_and_plain_make_the_same_tables(count: int) -> None:
     assert kernels.scan_compile(patterns) == plain_compile(patterns)
 
 
+@pytest.mark.bulk
 def test_words_against_a_regular_expression() -> None:
     rng = random.Random(4)
     words = sorted(set(made_up(rng, 900)))
@@ -219,6 +220,7 @@ def scanned(tables: bytes, data: bytes) -> None:
         assert all(0 <= at < len(data) for at, _ in hits)
 
 
+@pytest.mark.bulk
 @given(st.integers(0, 1 << 32))
 @settings(max_examples=80, deadline=None)
 def test_damaged_tables_of_every_kind_never_crash(seed: int) -> None:
