@@ -25,12 +25,13 @@ def command(evidence: EvidenceArg, json: JsonOpt = False, others: WithOpt = None
         if not json:
             for name, value in (*image.hashes.items(), *image.facts.items()):
                 if value:
-                    print(f"  {clean(name) + ':':<26}{clean(value)}{_date(name, value)}")
+                    print(f"  {clean(name) + ':':<25} {clean(value)}{_date(name, value)}")
             if image.bad_sectors:
                 print(f"  {len(image.bad_sectors)} ranges could not be read at the acquisition")
         for volume in image.volumes():
             facts = _volume(volume)
-            parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes at {volume.start:,}"]
+            place = f" at {volume.start:,}" if volume.start >= 0 else ""  # what a layer made lies nowhere as it is
+            parts = [f"volume {volume.name}: {clean(volume.kind or volume.scheme)}, {volume.size:,} bytes{place}"]
             parts += [clean(facts[key]) for key in ("filesystem", "problem") if facts[key]]
             parts += [f'"{clean(facts["label"])}"'] if facts["label"] else []
             emit(facts, "; ".join(parts + [f"{n} {clean(v)}" for n, v in (facts["lock"] | facts["facts"]).items() if v]), json)
