@@ -17,7 +17,7 @@ import typer
 
 from forensiclib.api.opening import Engine
 from forensiclib.api.run import Run, Shadows
-from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, UsageError
+from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, SourceLost, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.keys import Keys
 from forensiclib.core.text import escape
@@ -55,7 +55,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
                 _fail("the reader of the output went away before the job was done", CANCELLED)
         except (UsageError, MissingSupport) as error:
             _fail(str(error), USAGE)
-        except EvidenceError as error:
+        except (EvidenceError, SourceLost) as error:
             _fail(f"{type(error).__name__}: {error}", UNREADABLE)
         except BrokenExecutor:
             _fail("a worker process died (killed, or out of memory); --jobs 1 works without any", UNREADABLE)

@@ -13,6 +13,7 @@ __all__ = [
     "Locked",
     "MissingSupport",
     "NotThisFormat",
+    "SourceLost",
     "Truncated",
     "Unreadable",
     "Unsupported",
@@ -34,6 +35,21 @@ class Cancelled(ForensicError):
 
 class MissingSupport(ForensicError, ImportError):
     """An optional dependency is absent; the message says what to install."""
+
+
+class SourceLost(ForensicError):
+    """No fault of the evidence: where it is read from does not give it, or has another object there now. It ends the job: were
+    it damage, what a network could not bring would be read as zeros.
+
+    ``what`` names the source, ``span`` what was asked for, ``found`` what happened.
+    """
+
+    def __init__(self, what: str, span: Span | None = None, found: str = "") -> None:
+        super().__init__(what, span, found)
+        self.what, self.span, self.found = what, span, found
+
+    def __str__(self) -> str:
+        return f"{self.what}{f' at {self.span}' if self.span is not None else ''}: {self.found}"
 
 
 class EvidenceError(ForensicError):

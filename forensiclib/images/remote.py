@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from forensiclib.core.errors import Cancelled, EvidenceError, Unreadable, UsageError
+from forensiclib.core.errors import Cancelled, SourceLost, UsageError
 from forensiclib.core.finding import Finding
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span
@@ -197,7 +197,7 @@ class Line:
         return f"<Line of {len(self._sources)} files>"
 
     def source(self, path: RemotePath) -> RemoteSource:
-        """The file at the path, the same at every call. UsageError when it is not there, Unreadable when it cannot be had."""
+        """The file at the path, the same at every call. UsageError when it is not there, SourceLost when it cannot be had."""
         with self._opening:
             url = path.url
             if url not in self._sources:
@@ -214,7 +214,7 @@ class Line:
             except UsageError:
                 if path.url not in self._absent:
                     raise
-            except Unreadable as error:
+            except SourceLost as error:
                 if path.url not in self._denied:
                     raise
                 self._absent.add(path.url)
@@ -297,7 +297,7 @@ class Line:
 def _error(trouble: Trouble, path: RemotePath, start: int = 0, length: int = 0) -> Exception:
     if trouble.kind == "missing" and not length:
         return UsageError(f"no such file: {path.name}")
-    return Unreadable("remote file", Span(path.name, start, length), trouble.words)
+    return SourceLost("remote file", Span(path.name, start, length), trouble.words)
 
 
 @dataclass(slots=True)
@@ -316,7 +316,7 @@ class RemoteSource(ByteSource):
     root       the name its spans carry: the last part of the address
     version    what was pinned;  traffic   what reading has cost, all files of one image together
 
-    UsageError when nothing is there; Unreadable for a server without ranges, one that gives other bytes than asked, and an object that
+    UsageError when nothing is there; SourceLost for a server without ranges, one that gives other bytes than asked, and an object that
     changed since. Weather (lost connections, timeouts, 429, 5xx) is asked again ATTEMPTS times within PATIENCE.
     """
 
@@ -392,7 +392,7 @@ class RemoteSource(ByteSource):
         wanted |= {n + 1 for n in wanted if n + 2 in wanted}  # a hole of one block costs less than another request
         try:
             self._gather(self._claim(sorted(wanted)))
-        except EvidenceError:
+        except SourceLost:
             return
 
     def _blocks(self, first: int, stop: int) -> list[bytes]:
@@ -449,7 +449,7 @@ class RemoteSource(ByteSource):
                 if self.line.cancelled is not None and self.line.cancelled():
                     raise Cancelled("cancelled while waiting for a remote file")
             failed = coming.exception()
-            if isinstance(failed, EvidenceError):
+            if isinstance(failed, SourceLost):
                 raise type(failed)(failed.what, failed.span, failed.found)  # each thread its own
             wanted.have[block] = coming.result()
 

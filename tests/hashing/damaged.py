@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from forensiclib.core.errors import Corrupt
 from forensiclib.core.source import ByteSource, WritableBuffer, clip
 from forensiclib.core.span import Span
@@ -10,7 +12,7 @@ from forensiclib.core.span import Span
 class Damaged(ByteSource):
     """Bytes of which some ranges cannot be read."""
 
-    def __init__(self, data: bytes, bad: list[tuple[int, int]]) -> None:
+    def __init__(self, data: bytes, bad: Sequence[tuple[int, int]]) -> None:
         self.data, self.bad, self.size = data, bad, len(data)
 
     def read_into(self, offset: int, buffer: WritableBuffer) -> int:

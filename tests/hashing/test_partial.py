@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from forensiclib.core.errors import Cancelled, Corrupt, UsageError
 from forensiclib.core.limits import Budget
-from forensiclib.core.source import ByteSource, MemorySource, WritableBuffer, clip
+from forensiclib.core.source import MemorySource
 from forensiclib.core.span import Span
 from forensiclib.hashing.digest import ALGORITHMS, BLOCK, GRAIN, Partial, digest
+from tests.hashing.damaged import Damaged
 
 CONTENT = random.Random(3).randbytes(4 * BLOCK + 4321)
 NAMES = ("md5", "sha256", "blake3", "sha512")
@@ -79,23 +80,6 @@ def test_a_cancelled_run_hands_over(threads: int) -> None:
         break
     assert dict(got.values) == WANT
     assert rounds < 50
-
-
-class Damaged(ByteSource):
-    def __init__(self, data: bytes, bad: tuple[tuple[int, int], ...]) -> None:
-        self.data, self.bad, self.size = data, bad, len(data)
-
-    def read_into(self, offset: int, buffer: WritableBuffer) -> int:
-        n = clip(offset, len(buffer), self.size)
-        for start, length in self.bad:
-            if start < offset + n and offset < start + length:
-                raise Corrupt("chunk", Span("media", start, length), "checksum")
-        buffer[:n] = self.data[offset : offset + n]
-        return n
-
-    def trace(self, offset: int, n: int) -> tuple[Span, ...]:
-        n = clip(offset, n, self.size)
-        return (Span("media", offset, n),) if n else ()
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import forensiclib as fl
-from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, Truncated, Unreadable, UsageError
+from forensiclib.core.errors import Cancelled, EvidenceError, MissingSupport, SourceLost, Truncated, UsageError
 from forensiclib.core.source import MemorySource
 from forensiclib.images import _carriers, remote
 from forensiclib.images.remote import BLOCK, REQUEST, Line, RemotePath, RemoteSource
@@ -158,7 +158,7 @@ def test_a_hint_never_fails(server: Files, impatient: None) -> None:
     source = RemoteSource(server.url("a.dd"))
     server.mode = "dead"
     assert source.prefetch([(5 * BLOCK, 10)]) is None
-    with pytest.raises(Unreadable):
+    with pytest.raises(SourceLost):
         source.read_at(5 * BLOCK, 10)
 
 
@@ -213,13 +213,13 @@ def test_eight_threads_at_random_while_connections_drop(server: Files) -> None:
 def test_a_server_that_gives_something_else_is_refused_at_once(server: Files, mode: str, says: str) -> None:
     server.content["a.dd"] = noise(10 * BLOCK, 1)
     server.mode = mode
-    with pytest.raises(Unreadable, match=says):
+    with pytest.raises(SourceLost, match=says):
         RemoteSource(server.url("a.dd"))
     assert len(server.log) == 1, "asked once: such an answer does not get better"
     server.mode = ""
     source = RemoteSource(server.url("a.dd"))
     server.mode = mode
-    with pytest.raises(Unreadable, match=says) as caught:
+    with pytest.raises(SourceLost, match=says) as caught:
         source.read_at(5 * BLOCK, 10)
     assert (caught.value.span.root, caught.value.span.start) == ("a.dd", 5 * BLOCK)
     server.mode = ""
@@ -241,12 +241,12 @@ def test_a_server_that_is_gone_is_given_up(server: Files, impatient: None, mode:
     source = RemoteSource(server.url("a.dd"))
     server.mode = mode
     began = time.monotonic()
-    with pytest.raises(Unreadable, match="asked . times in"):
+    with pytest.raises(SourceLost, match="asked . times in"):
         source.read_at(3 * BLOCK, 100)
     assert time.monotonic() - began < 10
     tried = source.traffic.retries
     for block in range(4, 9):  # who fills damage with zeros asks for each grain: those are not insisted on
-        with pytest.raises(Unreadable):
+        with pytest.raises(SourceLost):
             source.read_at(block * BLOCK, 100)
     assert source.traffic.retries == tried
     server.mode = ""
@@ -300,12 +300,12 @@ def test_a_change_while_reading_is_an_error_and_never_mixed(
     assert pin in source.carrier.pin
     assert source.read_at(2 * BLOCK, 10) == old[2 * BLOCK :][:10]
     server.content["a.dd"] = noise(10 * BLOCK + (0 if etag else 1), 2)
-    with pytest.raises(Unreadable, match=r"changed while it was read: opened as .*, now ") as caught:
+    with pytest.raises(SourceLost, match=r"changed while it was read: opened as .*, now ") as caught:
         source.read_at(5 * BLOCK, 10)
     assert str(source.version) in str(caught.value)
     asked = len(server.log)
     server.content["a.dd"] = old  # and back: what was seen once is not unseen
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         source.read_at(7 * BLOCK, 10)
     assert len(server.log) == asked
     assert source.read_at(2 * BLOCK, 10) == old[2 * BLOCK :][:10], "what was read before is of the pinned version"
@@ -318,7 +318,7 @@ def test_a_server_that_misreads_if_match_is_held_by_its_answers(server: Files) -
     assert source.read_at(5 * BLOCK, 10) == data[5 * BLOCK :][:10]
     assert source.carrier.pin == "the ETag of each answer"
     server.content["a.dd"] = noise(10 * BLOCK, 2)
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         source.read_at(8 * BLOCK, 10)
 
 
@@ -327,7 +327,7 @@ def test_an_object_that_shrank(server: Files) -> None:
     server.content["a.dd"] = noise(10 * BLOCK, 1)
     source = RemoteSource(server.url("a.dd"))
     server.content["a.dd"] = noise(3 * BLOCK, 1)
-    with pytest.raises(Unreadable, match=rf"changed while it was read: opened as \({10 * BLOCK} bytes\), now \({3 * BLOCK} bytes\)"):
+    with pytest.raises(SourceLost, match=rf"changed while it was read: opened as \({10 * BLOCK} bytes\), now \({3 * BLOCK} bytes\)"):
         source.read_at(5 * BLOCK, 10)
 
 
@@ -346,8 +346,23 @@ def test_a_change_in_another_file_system_is_seen() -> None:
     memory.pipe("/change/a.dd", noise(10 * BLOCK, 1))
     source = RemoteSource("memory://change/a.dd")
     memory.pipe("/change/a.dd", noise(10 * BLOCK, 2))
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         source.read_at(0, 10)
+
+
+def test_what_a_network_does_not_bring_is_never_zeros_of_a_volume(server: Files) -> None:
+    """Volumes are read past damage, which becomes zeros and a finding; a file that changed or is out of reach is no damage."""
+    server.content["a.dd"] = data = noise(40 * BLOCK, 1)
+    run = fl.Run()
+    with fl.open_image(server.url("a.dd"), run=run) as image:
+        (volume,) = image.volumes()
+        assert volume.read_at(0, 100) == data[:100]
+        server.content["a.dd"] = noise(40 * BLOCK, 2)
+        with pytest.raises(SourceLost, match="changed while it was read"):
+            volume.read_at(30 * BLOCK, 100)
+        with pytest.raises(SourceLost, match="changed while it was read"):
+            image.verify()
+    assert not [f for f in run.findings if f.kind == "Unreadable"]
 
 
 def test_another_process_reads_the_pinned_version_or_nothing(server: Files) -> None:
@@ -358,7 +373,7 @@ def test_another_process_reads_the_pinned_version_or_nothing(server: Files) -> N
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert pool.submit(source.read_at, 3 * BLOCK, 20).result() == data[3 * BLOCK :][:20]
     server.content["a.dd"] = noise(5 * BLOCK, 2)
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         carried(source)
 
 
@@ -366,7 +381,7 @@ def test_workers_that_open_the_image_again_are_held_to_the_version(server: Files
     server.content["a.dd"] = noise(5 * BLOCK, 1)
     paths = fl.open_image(server.url("a.dd")).paths
     server.content["a.dd"] = noise(5 * BLOCK, 2)
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         fl.open_image(carried(paths))
 
 
@@ -515,10 +530,10 @@ def test_credentials_are_said_nowhere(server: Files, caplog: pytest.LogCaptureFi
         for call in (lambda: RemoteSource(url), lambda: fl.open_image(url), lambda: carried(source)):
             try:
                 call()
-            except (EvidenceError, UsageError) as error:
+            except (SourceLost, EvidenceError, UsageError) as error:
                 said += [repr(error), "".join(traceback.format_exception(error)), repr(error.__context__), repr(error.__cause__)]
     for bad in (f"nosuch://u:{SECRET}@h/a", f"zip://u:{SECRET}@h/a", f"http://u:{SECRET}@127.0.0.1:1/a.dd", f"http://u:{SECRET}@[bad/a.dd"):
-        with pytest.raises((EvidenceError, UsageError)) as caught:
+        with pytest.raises((SourceLost, EvidenceError, UsageError)) as caught:
             fl.open_image(bad)
         said += [repr(caught.value), "".join(traceback.format_exception(caught.value)), repr(caught.value.__context__)]
     said += [record.getMessage() for record in caplog.records]
@@ -534,7 +549,7 @@ def test_options_are_said_nowhere(server: Files) -> None:
     again = carried(source)
     assert again.read_at(BLOCK, 10) == DATA[BLOCK:][:10]
     assert SECRET not in repr((source, again, source.line, source.path, source.version))
-    with pytest.raises(Unreadable, match="403"):
+    with pytest.raises(SourceLost, match="403"):
         RemoteSource(server.url("a.dd"))
 
 
@@ -601,10 +616,10 @@ def test_s3_a_change_is_an_error(s3: object) -> None:
     source = RemoteSource("s3://plain/a.dd")
     assert "ETag" in source.carrier.pin
     s3.pipe("plain/a.dd", noise(5 * BLOCK, 2))
-    with pytest.raises(Unreadable, match="changed while it was read: opened as .* now ") as caught:
+    with pytest.raises(SourceLost, match="changed while it was read: opened as .* now ") as caught:
         source.read_at(3 * BLOCK, 10)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
-    with pytest.raises(Unreadable, match="changed while it was read"):
+    with pytest.raises(SourceLost, match="changed while it was read"):
         carried(source)
 
 
